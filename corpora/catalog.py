@@ -1,0 +1,96 @@
+"""What the corpora are: `corpora/*.toml`, the user's own in `assay.d/corpora/` before the built-in ones."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from corpora.config import build
+from corpora.readers import FORMATS, reader
+
+BUILT_IN = Path(__file__).parent
+OWN = Path("assay.d/corpora")
+
+
+@dataclass(frozen=True)
+class Input:
+    """One kind of raw files that a corpus is made of."""
+
+    format: str
+    """Which reader reads them."""
+    raw: str = "**"
+    """Glob of the files, relative to the corpus root `data/raw/<corpus>`; `../filings/**` are another corpus's."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Options of the reader."""
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise ValueError(f"format {self.format!r} has no reader; there are {', '.join(FORMATS)}")
+
+    def reader_options(self, where: str) -> Any:
+        """The reader's `Options`; ValueError, naming `where`, for one that it has not."""
+        return build(reader(self.format).Options, self.options, f"{where} [input.options]")
+
+
+@dataclass(frozen=True)
+class Clean:
+    """What is changed in every text when it is ingested; part of the ingest's hash, and counted."""
+
+    newlines: bool = True
+    """CRLF and CR become LF."""
+    control: bool = True
+    """C0 control characters other than tab and newline, and DEL, are removed: NULs and terminal escapes among them."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """One corpus as its TOML file describes it."""
+
+    name: str
+    """Name of the file, of the raw folder and of the folder in the lake."""
+    description: str
+    """One line for people."""
+    group: str
+    """What mixes group by: financial or public."""
+    license: str
+    """Licence or terms of documents whose record names none."""
+    priority: int
+    """Of equal documents the one in the corpus of the lowest priority number is kept."""
+    profile: str
+    """Quality profile that decides what is dropped."""
+    inputs: tuple[Input, ...]
+    """Where the documents come from."""
+    clean: Clean = Clean()
+    """What is changed in the text."""
+
+
+def names() -> list[str]:
+    """Names of all corpora, the user's own included."""
+    return sorted({path.stem for folder in (OWN, BUILT_IN) for path in folder.glob("*.toml")})
+
+
+def load(name: str) -> Corpus:
+    """The corpus of that name.
+
+    Raises ValueError for an unknown name (with the nearest ones) or a file that does not describe a corpus.
+    """
+    path = next((p for folder in (OWN, BUILT_IN) if (p := folder / f"{name}.toml").is_file()), None)
+    if path is None:
+        near = difflib.get_close_matches(name, names(), n=2) or names()
+        raise ValueError(f"no corpus {name!r}; did you mean {' or '.join(near)}?")
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: {error}") from None
+    inputs = table.pop("input", [])
+    table["inputs"] = [build(Input, entry, f"{path} [[input]]") for entry in inputs]
+    table["clean"] = build(Clean, table.get("clean", {}), f"{path} [clean]")
+    corpus = build(Corpus, {"name": name, **table}, str(path))
+    if not corpus.inputs:
+        raise ValueError(f"{path}: [[input]] is missing: where does {name} come from?")
+    for entry in corpus.inputs:
+        entry.reader_options(str(path))
+    return corpus

@@ -1,0 +1,252 @@
+"""The lake: immutable parts, manifests named by their content, and one small file per room that says what is in force.
+
+A room is a folder of the lake with one writer: a corpus, `duplicates`, or `tokenizer`. All I/O goes through fsspec. Nothing
+is ever changed in place: parts and manifests are spooled aside and renamed (or put whole); replacing `current` is the commit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import socket
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import fsspec
+import pyarrow as pa
+from fsspec.implementations.local import LocalFileSystem
+
+from corpora import part as parts
+from corpora.config import digest
+from corpora.part import Part, PartWriter
+
+DUPLICATES, TOKENIZER = "duplicates", "tokenizer"  # rooms that are not corpora
+EXTENSION = {"keys": "arrow", "edges": "arrow"}  # of the kinds of parts that are not Parquet: keys in exchange between parts
+
+
+class LakeError(Exception):
+    """Something about a lake that a person must see to, in one sentence."""
+
+
+class Lake:
+    """A lake at a path or URL. It need not be there yet."""
+
+    def __init__(self, url: str | os.PathLike) -> None:
+        self.fs, self.root = fsspec.core.url_to_fs(os.fspath(url))
+        self.local = isinstance(self.fs, LocalFileSystem)
+        self.url = self.root if self.local else self.fs.unstrip_protocol(self.root)
+
+    def __reduce__(self):
+        return Lake, (self.url,)
+
+    def room(self, name: str) -> Room:
+        """The room of that name, which need not be there yet."""
+        return Room(self, name)
+
+    def corpora(self) -> list[str]:
+        """Names of the corpora that have something in force."""
+        if not self.fs.isdir(self.root):
+            return []
+        found = {Path(entry).name for entry in self.fs.ls(self.root, detail=False)} - {DUPLICATES, TOKENIZER}
+        return sorted(name for name in found if not name.startswith(".") and self.room(name).current())
+
+    @property
+    def sample(self) -> bool | None:
+        """Whether the lake holds the embedded sample; None while it holds nothing."""
+        marks = {bool(self.room(name).manifest("ingest").get("sample")) for name in self.corpora()}
+        return marks.pop() if len(marks) == 1 else None
+
+    def read_json(self, path: str) -> dict[str, Any] | None:
+        """The JSON object at a path of the lake, or None where there is no file."""
+        try:
+            return json.loads(self.fs.cat_file(f"{self.root}/{path}"))
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            raise LakeError(f"{self.url}/{path} is damaged: it holds no JSON") from None
+
+
+class Room:
+    """A folder of the lake with one writer."""
+
+    def __init__(self, lake: Lake, name: str) -> None:
+        self.lake, self.name = lake, name
+        self.fs, self.root = lake.fs, f"{lake.root}/{name}"
+        self._spool: Path | None = None
+
+    def __reduce__(self):
+        return _open_room, (self.lake.url, self.name, self._spool)
+
+    # What is in force
+
+    def current(self) -> dict[str, str]:
+        """Stage -> file name of its manifest in force."""
+        return self.lake.read_json(f"{self.name}/current") or {}
+
+    def manifest(self, stage: str) -> dict[str, Any] | None:
+        """The manifest in force of a stage, or None."""
+        name = self.current().get(stage)
+        if name is None:
+            return None
+        manifest = self.lake.read_json(f"{self.name}/manifests/{name}")
+        if manifest is None:
+            raise LakeError(f"{self.root}/current names the manifest {name}, which is not there")
+        return manifest
+
+    def publish(self, **manifests: dict[str, Any]) -> None:
+        """Put the manifests of some stages in force, all at once; those of other stages stay."""
+        current = self.current()
+        for stage, manifest in manifests.items():
+            name = f"{stage}-{digest(manifest)}.json"
+            self._put_json(f"manifests/{name}", manifest)
+            current[stage] = name
+        self._put_json("current", current)
+
+    # Parts
+
+    def path(self, kind: str, sha256: str) -> str:
+        """Where a part lies: a path for `fs`."""
+        return f"{self.root}/{kind}/part-{sha256}.{EXTENSION.get(kind, 'parquet')}"
+
+    def open(self, kind: str, sha256: str) -> BinaryIO:
+        """A part, to read."""
+        try:
+            return self.fs.open(self.path(kind, sha256), "rb")
+        except FileNotFoundError:
+            raise LakeError(f"the part {self.path(kind, sha256)} is gone; run `assay reconcile` to see what is missing") from None
+
+    def read(self, kind: str, sha256: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """The batches of a part, one per row group."""
+        with self.open(kind, sha256) as file:
+            yield from parts.batches(file, columns)
+
+    def sizes(self, kind: str) -> dict[str, int]:
+        """sha256 -> bytes of the parts of a kind that are there."""
+        folder = f"{self.root}/{kind}"
+        if not self.fs.isdir(folder):
+            return {}
+        listed = ((Path(entry["name"]).name, entry["size"]) for entry in self.fs.ls(folder, detail=True))
+        return {name[5:].partition(".")[0]: size for name, size in listed if name.startswith("part-")}
+
+    def writer(self, kind: str, schema: pa.Schema, **options: int) -> PartWriter:
+        """A writer whose part `keep` will put under `kind`."""
+        return PartWriter(self.spool / f"{kind}-{uuid.uuid4().hex}", schema, **options)
+
+    def keep(self, kind: str, writer: PartWriter) -> Part:
+        """Close a writer and put its part in the lake, whole or not at all."""
+        return self.keep_file(kind, writer.spool, writer.close())
+
+    def keep_file(self, kind: str, spooled: Path, part: Part) -> Part:
+        """Put a finished spool file in the lake as a part."""
+        self._put(spooled, self.path(kind, part.sha256))
+        return part
+
+    def put(self, source: Path, name: str) -> None:
+        """Put a finished local file in the room under a name, whole or not at all; the local file is gone afterwards."""
+        self._put(source, f"{self.root}/{name}")
+
+    # Receipts
+
+    def receipt(self, stage: str, key: str) -> dict[str, Any] | None:
+        """What the task `key` of a stage read and wrote, if it was done."""
+        return self.lake.read_json(f"{self.name}/receipts/{stage}/{key}.json")
+
+    def write_receipt(self, stage: str, key: str, receipt: dict[str, Any]) -> None:
+        """Note that a task is done; its parts must be in the lake already."""
+        self._put_json(f"receipts/{stage}/{key}.json", receipt)
+
+    def drop_receipt(self, stage: str, key: str) -> None:
+        """Forget that a task is done."""
+        self.fs.rm_file(f"{self.root}/receipts/{stage}/{key}.json")
+
+    # Writing
+
+    @property
+    def spool(self) -> Path:
+        """Local folder for unfinished files, on the lake's own disk where it has one; only the holder of the lock uses it."""
+        if self._spool is None:
+            raise LakeError(f"{self.root} is written without holding its lock")
+        return self._spool
+
+    @contextlib.contextmanager
+    def lock(self, verb: str) -> Iterator[Room]:
+        """Be the room's one writer; what earlier attempts left unfinished is swept.
+
+        Raises LakeError, naming the holder, while another process writes.
+        """
+        with self._lock_file(f"{verb}, process {os.getpid()} on {socket.gethostname()}"):
+            local = Path(self.root, ".tmp") if self.lake.local else Path(tempfile.mkdtemp(prefix="assay-"))
+            shutil.rmtree(local, ignore_errors=True)
+            local.mkdir(parents=True)
+            self._spool = local
+            try:
+                yield self
+            finally:
+                self._spool = None
+                shutil.rmtree(local, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _lock_file(self, holder: str) -> Iterator[None]:
+        if not self.lake.local:
+            # A bucket has no lock that dies with its process: conditional create, removed at the end.
+            path = f"{self.root}/lock"
+            try:
+                self.fs.pipe_file(path, holder.encode(), mode="create")
+            except FileExistsError:
+                held = self.fs.cat_file(path).decode("utf-8", "replace")
+                raise LakeError(f"{self.name} is being written by {held}; if that process is gone, delete {path}") from None
+            try:
+                yield
+            finally:
+                self.fs.rm_file(path)
+            return
+        path = Path(self.root, ".lock")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise LakeError(f"{self.name} is being written by {file.read() or 'another process'}; wait for it to end") from None
+            file.truncate(0)
+            file.write(holder)
+            file.flush()
+            yield
+            file.truncate(0)
+
+    def _put(self, source: Path, target: str) -> None:
+        if self.lake.local:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            with source.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(source, target)
+            _sync_folder(Path(target).parent)
+        else:
+            self.fs.put_file(str(source), target)
+            source.unlink()
+
+    def _put_json(self, name: str, value: dict[str, Any]) -> None:
+        source = self.spool / f"json-{uuid.uuid4().hex}"
+        source.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
+        self._put(source, f"{self.root}/{name}")
+
+
+def _open_room(url: str, name: str, spool: Path | None) -> Room:
+    room = Lake(url).room(name)
+    room._spool = spool
+    return room
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the renames in a folder outlast a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,140 @@
+"""Parts: Parquet files with the same bytes for the same rows, written row group by row group in bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROW_GROUP_BYTES = 8 << 20  # one row group is one batch of a later stage
+ROW_GROUP_ROWS = 1 << 17
+READ_BYTES = 4 << 20
+
+# Columns with few different values; of the others a dictionary would only cost time.
+DICTIONARY = ["corpus", "source_file", "license", "domain", "cik", "company", "form", "quarantine", "outcome", "reason",
+              "split", "profile", "tokenizer", "kind"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part as manifests list it."""
+
+    sha256: str
+    rows: int
+    bytes: int
+
+    @classmethod
+    def of(cls, path: Path, rows: int) -> Part:
+        """The part that a finished file is."""
+        with path.open("rb") as file:
+            return cls(sha256_of(file), rows, path.stat().st_size)
+
+
+class PartWriter:
+    """Writes batches of one schema to a spool file; `close` gives the part, named by the sha256 of its bytes.
+
+    A row group's batches are recombined before they are written: Parquet bytes change with the chunking.
+    """
+
+    def __init__(self, spool: Path, schema: pa.Schema, row_group_bytes: int = ROW_GROUP_BYTES) -> None:
+        self.spool, self.schema, self.row_group_bytes = spool, schema, row_group_bytes
+        self.rows = 0
+        self._pending: list[pa.RecordBatch] = []
+        self._pending_bytes = self._pending_rows = 0
+        self._writer = pq.ParquetWriter(
+            spool,
+            schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=[name for name in schema.names if name in DICTIONARY] or False,
+            write_statistics=[n for n in schema.names if n not in ("text", "tokens")],
+        )
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append a batch of the writer's schema."""
+        self._pending.append(batch)
+        self._pending_bytes += batch.get_total_buffer_size() if batch.num_rows == 0 else batch.nbytes
+        self._pending_rows += batch.num_rows
+        if self._pending_bytes >= self.row_group_bytes or self._pending_rows >= ROW_GROUP_ROWS:
+            self._flush()
+
+    def close(self) -> Part:
+        """Finish the file and name it."""
+        self._flush()
+        self._writer.close()
+        return Part.of(self.spool, self.rows)
+
+    def abort(self) -> None:
+        """Drop what was written."""
+        self._writer.close()
+        self.spool.unlink(missing_ok=True)
+
+    def _flush(self) -> None:
+        if self._pending_rows:
+            table = pa.Table.from_batches(self._pending, self.schema).combine_chunks()
+            self._writer.write_table(table, row_group_size=len(table))
+            self.rows += len(table)
+        self._pending, self._pending_bytes, self._pending_rows = [], 0, 0
+
+
+def sha256_of(file: BinaryIO) -> str:
+    """sha256 of the rest of a file, as 64 hex digits."""
+    digest = hashlib.sha256()
+    while block := file.read(READ_BYTES):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def batches(file: BinaryIO, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The batches of a part, one per row group, of all columns or of some."""
+    parquet = pq.ParquetFile(file)
+    for group in range(parquet.num_row_groups):
+        table = parquet.read_row_group(group, columns=columns, use_threads=False).combine_chunks()
+        yield from table.to_batches()
+
+
+def aligned(streams: Sequence[Iterator[pa.RecordBatch]]) -> Iterator[tuple[pa.RecordBatch, ...]]:
+    """Batches of parts whose rows are aligned, cut alike: at the borders of the first part's row groups."""
+    first, *others = streams
+    cursors = [_Cursor(stream) for stream in others]
+    for batch in first:
+        yield batch, *(cursor.take(batch.num_rows) for cursor in cursors)
+
+
+class _Cursor:
+    def __init__(self, stream: Iterator[pa.RecordBatch]) -> None:
+        self._stream, self._rest = stream, None
+
+    def take(self, n: int) -> pa.RecordBatch:
+        taken: list[pa.RecordBatch] = []
+        while n:
+            if self._rest is None or not self._rest.num_rows:
+                self._rest = next(self._stream, None)
+                if self._rest is None:
+                    raise ValueError("parts that should be aligned have different numbers of rows")
+            taken.append(self._rest.slice(0, n))
+            n -= taken[-1].num_rows
+            self._rest = self._rest.slice(taken[-1].num_rows)
+        return taken[0] if len(taken) == 1 else pa.Table.from_batches(taken).combine_chunks().to_batches()[0]
+
+
+def row_digest(*columns: np.ndarray) -> int:
+    """A sum modulo 2^64 of one hash per row over uint64 columns: the same for any cut into parts and any order of rows."""
+    rows = np.zeros(len(columns[0]), np.uint64)
+    for column in columns:
+        rows = mix(rows ^ mix(column.astype(np.uint64)))
+    return int(rows.sum(dtype=np.uint64))
+
+
+def mix(x: np.ndarray) -> np.ndarray:
+    """SplitMix64's finaliser (Steele, Lea and Flood 2014): a bijection of uint64 whose output bits all depend on all input bits."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

@@ -1,0 +1,59 @@
+"""What is stale: a comparison of manifests, which pipelines act upon and the planner refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from corpora.lake import DUPLICATES, TOKENIZER, Lake
+
+
+@dataclass(frozen=True)
+class State:
+    """How one corpus of a lake stands."""
+
+    corpus: str
+    stale: tuple[str, ...]
+    """Why its ledger is not that of the lake as it is, in a few words each; nothing where it is."""
+
+    @property
+    def command(self) -> str | None:
+        """The command that brings it up to date, or None."""
+        return "assay tokenize --all" if self.stale else None
+
+
+def states(lake: Lake, profiles: Mapping[str, str]) -> list[State]:
+    """How every corpus of the lake stands; `profiles`: fingerprint of each corpus's profile as it is now.
+
+    A corpus is stale when its ledger was made from other documents, another profile, another tokenizer, or other findings
+    than are in force: then its counts are not those of the lake.
+    """
+    duplicates = lake.room(DUPLICATES).manifest("duplicates")
+    tokenizer = lake.room(TOKENIZER).manifest("tokenizer")
+    findings = {part["documents"]: part["findings"] for part in (duplicates or {}).get("parts", [])}
+    found = []
+    for name in lake.corpora():
+        current = lake.room(name).current()
+        ledger = lake.room(name).manifest("ledger")
+        if ledger is None:
+            found.append(State(name, ("not tokenized",)))
+            continue
+        why = []
+        if ledger["ingest"] != current["ingest"]:
+            why.append("its documents changed")
+        if ledger["profile"]["fingerprint"] != profiles[name]:
+            why.append("its profile changed")
+        if tokenizer is None or ledger["tokenizer"] != tokenizer["fingerprint"]:
+            why.append("the tokenizer changed")
+        inputs = (duplicates or {}).get("inputs", {})
+        if any(inputs.get(other, {}).get("ingest") != lake.room(other).current()["ingest"] for other in lake.corpora()):
+            why.append("duplicates not searched since a corpus changed")
+        stale_parts = sum(_sha256(findings.get(part["documents"])) != part["findings"] for part in ledger["parts"])
+        if not why and stale_parts:
+            why.append(f"duplicates changed in {stale_parts} of {len(ledger['parts'])} parts")
+        found.append(State(name, tuple(why)))
+    return found
+
+
+def _sha256(part: dict | None) -> str | None:
+    return part["sha256"] if part else None

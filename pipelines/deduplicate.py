@@ -1,0 +1,174 @@
+"""Deduplicate: across all corpora of the lake, by priority, which document is a copy of which.
+
+    keys      each part: documents that no rule drops -> keys, sorted, by range
+    edges     each range, over all parts: of equal keys one is kept, the others are edges to it
+    findings  each part: its edges, aligned with its rows
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from corpora import ids
+from corpora.config import digest
+from corpora.lake import DUPLICATES, Lake, Room
+from corpora.part import aligned
+from corpora.schema import FINDINGS
+from pipelines import exchange, parts
+from pipelines.duplicates import exact
+from pipelines.quality.profile import Profile, judge
+from pipelines.runners import Local
+
+STAGE = "duplicates"
+
+
+def inputs_of(lake: Lake, profiles: Mapping[str, Profile]) -> dict[str, dict[str, Any]]:
+    """What the findings depend on: of each corpus its documents, its priority and what its profile drops."""
+    return {
+        name: {
+            "ingest": lake.room(name).current()["ingest"],
+            "priority": lake.room(name).manifest("ingest")["priority"],
+            "profile": profiles[name].fingerprint,
+        }
+        for name in lake.corpora()
+    }
+
+
+def up_to_date(lake: Lake, profiles: Mapping[str, Profile]) -> bool:
+    """Whether the findings in force are those of the lake as it is."""
+    manifest = lake.room(DUPLICATES).manifest(STAGE)
+    return manifest is not None and manifest["inputs"] == inputs_of(lake, profiles)
+
+
+def deduplicate(lake: Lake, profiles: Mapping[str, Profile], room: Room, runner: Local, show: parts.Show) -> dict[str, Any]:
+    """Find the duplicates of the whole lake and put the findings in force; the manifest.
+
+    `profiles`: of each corpus in the lake. The caller holds the lock of `room`, the lake's room `duplicates`.
+    """
+    inputs = inputs_of(lake, profiles)
+    described = [
+        {"corpus": name, "priority": inputs[name]["priority"]} | {kind: part[kind]["sha256"] for kind in ("documents", "signals", "signatures")} | {"rows": part["documents"]["rows"]}
+        for name in inputs
+        for task in lake.room(name).manifest("ingest")["tasks"]
+        for part in task["parts"]
+    ]
+    bits = exchange.range_bits(sum(part["rows"] for part in described))
+    key_tasks = [
+        parts.Task(
+            name=f"{part['corpus']} part {part['documents'][:12]}",
+            inputs=[part["signals"], part["signatures"]],
+            config=digest(["keys", profiles[part["corpus"]].fingerprint, bits, exact.VERSION, exchange.VERSION]),
+            size=part["rows"] * exchange.KEY_BYTES,
+            details={"corpus": part["corpus"], "bits": bits},
+        )
+        for part in described
+    ]
+    keys = parts.run("keys", key_tasks, Keys(lake.url, dict(profiles)), room, runner, show, ["keys"])
+    sources = [
+        (keys[task.key]["parts"][0]["keys"]["sha256"], part["priority"]) for task, part in zip(key_tasks, described)
+    ]
+    range_tasks = [
+        parts.Task(f"range {index}", [index, digest(sources)], digest(["edges", exact.VERSION, exchange.VERSION]), exchange.RANGE_BYTES)
+        for index in range(1 << bits)
+    ]
+    edges = parts.run("edges", range_tasks, Edges(sources), room, runner, show, ["edges"])
+    edge_files = [edges[task.key]["parts"][0]["edges"]["sha256"] for task in range_tasks]
+    finding_tasks = [
+        parts.Task(task.name, [part["documents"], index, digest(edge_files)], digest(["findings", exact.VERSION]), task.size, index)
+        for index, (task, part) in enumerate(zip(key_tasks, described))
+    ]
+    findings = parts.run("findings", finding_tasks, Findings(edge_files), room, runner, show, ["findings"])
+    listed = []
+    for task, part in zip(finding_tasks, described):
+        written = findings[task.key]["parts"]
+        found = written[0]["findings"] if written else None
+        listed.append({"corpus": part["corpus"], "documents": part["documents"], "findings": found})
+    manifest = {"stage": STAGE, "inputs": inputs, "parts": listed}
+    if manifest != room.manifest(STAGE):
+        room.publish(duplicates=manifest)
+    return manifest
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The work of a part: keys of its documents that no rule drops, so that no text is lost in favour of a dropped copy."""
+
+    lake: str
+    profiles: dict[str, Profile]
+
+    def __call__(self, task: parts.Task, room: Room, watch: parts.Watch) -> dict[str, Any]:
+        corpus = task.details["corpus"]
+        home = Lake(self.lake).room(corpus)
+        signals, signatures = task.inputs
+        batches, row = [], 0
+        for signal, signature in aligned([home.read("signals", signals), home.read("signatures", signatures)]):
+            readable = signature["content_hash"].is_valid().to_numpy(zero_copy_only=False)
+            rows = np.flatnonzero(readable & ~judge(signal, self.profiles[corpus]).dropped)
+            keys = exchange.keys_of(signature["content_hash"], signature["doc_id"], rows)
+            batches.append(keys.set_column(4, exchange.KEYS.field("row"), pa.array(keys["row"].to_numpy() + row)))
+            row += signal.num_rows
+            watch.advance(signal.num_rows * exchange.KEY_BYTES)
+        keys = pa.Table.from_batches(batches, exchange.KEYS).sort_by([(n, "ascending") for n in exchange.KEYS.names[:4]])
+        keys = keys.combine_chunks().to_batches()
+        spool = room.spool / f"keys-{task.key}"
+        written = exchange.write_ranges(spool, keys[0] if keys else pa.RecordBatch.from_pylist([], exchange.KEYS), task.details["bits"])
+        return {"parts": [{"keys": asdict(room.keep_file("keys", spool, written))}]}
+
+
+@dataclass(frozen=True)
+class Edges:
+    """The work of a range: read it from every part's keys, group, and write who is a copy of whom."""
+
+    sources: list[tuple[str, int]]
+    """Key file and corpus priority of every part."""
+
+    def __call__(self, task: parts.Task, room: Room, watch: parts.Watch) -> dict[str, Any]:
+        index = task.inputs[0]
+        batches = []
+        for sha256, _ in self.sources:
+            with room.open("keys", sha256) as file:
+                batches.append(exchange.read_batch(file, index))
+            watch.advance(batches[-1].nbytes)
+        lengths = [batch.num_rows for batch in batches]
+        part = np.repeat(np.arange(len(batches)), lengths)
+        priority = np.repeat(np.array([priority for _, priority in self.sources], np.int64), lengths)
+        keys = exchange.concatenated(batches, exchange.KEYS)
+        found = exact.copies(keys["key_high"], keys["key_low"], priority, keys["doc_high"], keys["doc_low"])
+        columns = [keys["row"][found.copy]]
+        columns += [keys[name][which] for which in (found.copy, found.kept) for name in ("doc_high", "doc_low")]
+        edges = pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=exchange.EDGES)
+        spool = room.spool / f"edges-{task.key}"
+        written = exchange.write_edges(spool, edges, part[found.copy], len(batches))
+        return {"parts": [{"edges": asdict(room.keep_file("edges", spool, written))}]}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The work of a part: collect its edges from every range, in order of row. A part without any has no findings."""
+
+    edges: list[str]
+
+    def __call__(self, task: parts.Task, room: Room, watch: parts.Watch) -> dict[str, Any]:
+        batches = []
+        for sha256 in self.edges:
+            with room.open("edges", sha256) as file:
+                batches.append(exchange.read_batch(file, task.details))
+        watch.advance(task.size)
+        found = exchange.concatenated(batches, exchange.EDGES)
+        if not len(found["row"]):
+            return {"parts": []}
+        order = np.argsort(found["row"])
+        columns = [
+            pa.array(found["row"][order]),
+            ids.to_hex(found["doc_high"][order], found["doc_low"][order]),
+            ids.to_hex(found["kept_high"][order], found["kept_low"][order]),
+            pa.repeat(pa.scalar("exact", pa.large_string()), len(order)),
+        ]
+        writer = room.writer("findings", FINDINGS)
+        writer.write(pa.RecordBatch.from_arrays(columns, schema=FINDINGS))
+        return {"parts": [{"findings": asdict(room.keep("findings", writer))}]}

@@ -1,0 +1,105 @@
+"""Raw pieces -> batches of documents: read, clean, identify. Kernels over Arrow data; the reader is the only loop over documents."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpora import ids
+from corpora.catalog import Clean
+from corpora.part import row_digest
+from corpora.readers import reader
+from corpora.readers.base import Counts, RecordBuilder
+from corpora.readers.source import Source
+from corpora.schema import DOCUMENTS
+
+VERSION = 1
+
+CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+DOMAIN = r"^[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^/?#@]*@)?(?:[wW]{3}\.)?(?P<domain>[^/:?#]+)"
+
+
+def read(source: Source, format_: str, options: Any, counts: Counts) -> Iterator[pa.RecordBatch]:
+    """Batches of `schema.RECORD` of one source; a source in which nothing is found is itself a quarantined record."""
+    before = counts.records + sum(counts.skipped.values())
+    yield from reader(format_).read(source, options, counts)
+    counts.containers += 1
+    counts.decoded_bytes += source.decoded_bytes
+    nothing = counts.records + sum(counts.skipped.values()) == before
+    if nothing:
+        odd = RecordBuilder()
+        odd.quarantine(source.start, 0, "empty file" if not source.decoded_bytes else "no documents")
+        counts.record(0)
+        yield odd.flush()
+    counts.unreadable += bool(nothing or source.damage)
+
+
+def clean(texts: pa.Array, rules: Clean, cleaned: Counter[str]) -> pa.Array:
+    """Texts changed as the corpus's `[clean]` says; `cleaned` counts the documents that each rule changed."""
+    if rules.newlines:
+        changed = pc.match_substring(texts, "\r")
+        if pc.any(changed).as_py():
+            cleaned["newlines"] += pc.sum(changed).as_py()
+            texts = pc.replace_substring(pc.replace_substring(texts, "\r\n", "\n"), "\r", "\n")
+    if rules.control:
+        changed = pc.match_substring_regex(texts, CONTROL)
+        if pc.any(changed).as_py():
+            cleaned["control"] += pc.sum(changed).as_py()
+            texts = pc.replace_substring_regex(texts, CONTROL, "")
+    return texts
+
+
+def identify(records: pa.RecordBatch, corpus: str, license_: str, source_file: str) -> pa.RecordBatch:
+    """`schema.DOCUMENTS` of a batch of `schema.RECORD` of one source file: ids, sizes, and what can be inferred."""
+    n = records.num_rows
+    text = records["text"]
+    columns = {name: records[name] for name in records.schema.names} | {
+        "doc_id": ids.doc_ids(corpus, source_file, records["byte_offset"].to_numpy()),
+        "corpus": pa.repeat(pa.scalar(corpus, pa.large_string()), n),
+        "source_file": pa.repeat(pa.scalar(source_file, pa.large_string()), n),
+        "license": pc.fill_null(records["license"], license_),
+        "domain": pc.coalesce(records["domain"], _domain(records["uri"])),
+        "content_hash": ids.content_hashes(text),
+        "n_bytes": pc.binary_length(text).cast(pa.int64()),
+        "n_chars": pc.utf8_length(text).cast(pa.int64()),
+    }
+    return pa.RecordBatch.from_arrays([columns[name] for name in DOCUMENTS.names], schema=DOCUMENTS)
+
+
+def digest(documents: pa.RecordBatch) -> int:
+    """Row digest of a batch: identity, content and raw extent of each document, as `part.row_digest` sums them."""
+    return row_digest(
+        *ids.from_hex(documents["doc_id"]),
+        *ids.from_hex(documents["content_hash"]),
+        documents["raw_bytes"].to_numpy().astype(np.uint64),
+        documents["text"].is_valid().to_numpy(zero_copy_only=False),
+    )
+
+
+def rebatch(batches: Iterable[pa.RecordBatch], n_bytes: int, n_rows: int) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of at least `n_bytes` bytes or `n_rows` rows, but the last: small files make small batches."""
+    pending: list[pa.RecordBatch] = []
+    size = rows = 0
+    for batch in batches:
+        pending.append(batch)
+        size, rows = size + batch.nbytes, rows + batch.num_rows
+        if size >= n_bytes or rows >= n_rows:
+            yield _one(pending)
+            pending, size, rows = [], 0, 0
+    if pending:
+        yield _one(pending)
+
+
+def _one(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+
+
+def _domain(uris: pa.Array) -> pa.Array:
+    if uris.null_count == len(uris):
+        return uris
+    return pc.utf8_lower(pc.struct_field(pc.extract_regex(uris, DOMAIN), "domain")).cast(pa.large_string())

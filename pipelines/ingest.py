@@ -1,0 +1,273 @@
+"""Ingest: raw files -> documents, and aligned with them signals and signatures.
+
+    files = list what the corpus's inputs match
+    tasks = those of the manifest in force whose files are unchanged, and the other files cut anew
+    each task: read -> clean -> identify -> measure -> write parts and a receipt
+    publish the manifest, unless too much was quarantined
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from corpora.catalog import Clean, Corpus
+from corpora.config import digest
+from corpora.lake import Room
+from corpora.part import ROW_GROUP_BYTES, ROW_GROUP_ROWS
+from corpora.readers import reader
+from corpora.readers.base import Counts
+from corpora.readers.source import Source
+from corpora.schema import DOCUMENTS, SIGNALS, SIGNATURES
+from pipelines import documents as kernels
+from pipelines import parts
+from pipelines.quality import signals
+from pipelines.raw import PART_BYTES, Piece, RawFile, cut, find
+from pipelines.runners import Local
+
+STAGE = "ingest"
+KINDS = ("documents", "signals", "signatures")
+OUTPUT_BYTES = 256 << 20  # text in one documents part: a task with more of it has several
+
+VERSIONED = ("corpus-assay", "numba", "pyarrow", "resiliparse", "mwparserfromhell")
+
+
+class TooManyQuarantined(Exception):
+    """More records could not be read than a run may pass over; the message says where to look."""
+
+
+@dataclass(frozen=True)
+class RawInput:
+    """The files of one input of a corpus, relative to a root."""
+
+    root: str
+    pattern: str
+    input: Any
+    """The `catalog.Input` that says how to read them."""
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What an ingest did."""
+
+    manifest: dict[str, Any]
+    tasks: int
+    done: int
+    """Tasks that were done now; 0 when all was up to date."""
+
+
+def ingest(
+    corpus: Corpus,
+    inputs: Sequence[RawInput],
+    room: Room,
+    runner: Local,
+    show: parts.Show,
+    *,
+    sample: bool = False,
+    max_quarantined: float = 0.01,
+    part_bytes: int = PART_BYTES,
+) -> Ingested:
+    """Bring `documents`, `signals` and `signatures` of a corpus up to date with its raw files and put them in force.
+
+    The caller holds the room's lock. Raises StageFailed, Interrupted, TooManyQuarantined; then what was in force stays.
+    """
+    in_force = room.manifest(STAGE)
+    tasks, versions = [], {}
+    for entry in inputs:
+        files = find(entry.root, entry.pattern)
+        versions |= {file.path: file.version for file in files}
+        tasks += _plan(corpus, entry, files, in_force, room, part_bytes)
+    tasks.sort(key=lambda task: (task.inputs[0]["path"], task.inputs[0]["start"]))
+    _forget_changed(tasks, versions, room)
+    before = parts.done(room, STAGE, tasks, KINDS)
+    signals.warm()
+    receipts = parts.run(STAGE, tasks, Read(corpus.name, corpus.license, corpus.clean), room, runner, show, KINDS)
+    manifest = _manifest(corpus, tasks, receipts, sample)
+    _refuse_quarantined(manifest, max_quarantined, room)
+    if manifest != in_force:
+        room.publish(ingest=manifest)
+    return Ingested(manifest, len(tasks), len(tasks) - len(before))
+
+
+def _plan(
+    corpus: Corpus, entry: RawInput, files: Sequence[RawFile], in_force: dict | None, room: Room, part_bytes: int
+) -> Iterator[parts.Task]:
+    """Tasks of one input: files keep their task while it covers them unchanged; the others are grouped in order of path."""
+    options = entry.input.reader_options(corpus.name)
+    config = config_of(corpus, entry.input.format, options)
+    by_path = {file.path: file for file in files}
+
+    def task(pieces: list[dict[str, Any]]) -> parts.Task:
+        size = sum(piece["end"] - piece["start"] for piece in pieces)
+        urls = [by_path[piece["path"]].url for piece in pieces]
+        versions = [by_path[piece["path"]].version for piece in pieces]
+        details = {"format": entry.input.format, "options": options, "urls": urls, "versions": versions}
+        more = f" and {len(pieces) - 1} more" if len(pieces) > 1 else ""
+        return parts.Task(pieces[0]["path"] + more, pieces, config, size, details)
+
+    covered: set[str] = set()
+    for old in (in_force or {}).get("tasks", []):
+        pieces = old["inputs"]
+        whole = old["config"] == config and all(
+            piece["path"] in by_path and by_path[piece["path"]].size == piece["size"] for piece in pieces
+        )
+        if whole:
+            kept = task(pieces)
+            receipt = room.receipt(STAGE, kept.key)
+            if receipt and receipt["versions"] == kept.details["versions"]:
+                covered |= {piece["path"] for piece in pieces}
+                yield kept
+    rest = [file for file in files if file.path not in covered]
+    for group in cut(rest, entry.input, part_bytes):
+        yield task([asdict(piece) for piece in group])
+
+
+def config_of(corpus: Corpus, format_: str, options: Any) -> str:
+    """Digest of all that an ingest's result depends on besides the raw bytes."""
+    return digest(
+        {
+            "corpus": corpus.name,
+            "license": corpus.license,
+            "clean": corpus.clean,
+            "format": format_,
+            "options": options,
+            "versions": [reader(format_).VERSION, kernels.VERSION, signals.VERSION],
+            "schemas": [schema.to_string(show_field_metadata=False) for schema in (DOCUMENTS, SIGNALS, SIGNATURES)],
+        }
+    )
+
+
+def _forget_changed(tasks: Sequence[parts.Task], versions: dict[str, str], room: Room) -> None:
+    """Remove the receipts of tasks whose files have changed since: same names and sizes, other contents."""
+    for task in tasks:
+        receipt = room.receipt(STAGE, task.key)
+        if receipt and receipt["versions"] != task.details["versions"]:
+            room.drop_receipt(STAGE, task.key)
+
+
+@dataclass(frozen=True)
+class Read:
+    """The work of one task: read -> clean -> identify -> measure -> write."""
+
+    corpus: str
+    license: str
+    clean: Clean
+
+    def __call__(self, task: parts.Task, room: Room, watch: parts.Watch) -> dict[str, Any]:
+        counts, cleaned, quarantined, written = Counts(), Counter(), Counter(), []
+        output = _Output(room)
+        documents = kernels.rebatch(self._documents(task, watch, counts, cleaned), ROW_GROUP_BYTES, ROW_GROUP_ROWS)
+        for batch in documents:
+            output.write(batch)
+            quarantined.update(batch["quarantine"].drop_null().to_pylist())
+            if output.text_bytes >= OUTPUT_BYTES:
+                written.append(output.close())
+                output = _Output(room)
+        if output.rows:
+            written.append(output.close())
+        else:
+            output.abort()
+        return {
+            "inputs": task.inputs,
+            "versions": task.details["versions"],
+            "counts": _plain(counts) | {"quarantined": dict(quarantined), "cleaned": dict(cleaned)},
+            "parts": written,
+        }
+
+    def _documents(
+        self, task: parts.Task, watch: parts.Watch, counts: Counts, cleaned: Counter[str]
+    ) -> Iterator[pa.RecordBatch]:
+        format_, options = task.details["format"], task.details["options"]
+        for piece, url in zip(task.inputs, task.details["urls"]):
+            whole = piece["start"] == 0 and piece["end"] == piece["size"]
+            end = None if whole else piece["end"]
+            source = Source(piece["path"], url, piece["start"], end, watch.advance)
+            for records in kernels.read(source, format_, options, counts):
+                text = kernels.clean(records["text"], self.clean, cleaned)
+                records = records.set_column(records.schema.names.index("text"), "text", text)
+                yield kernels.identify(records, self.corpus, self.license, piece["path"])
+
+
+class _Output:
+    """Three aligned parts that are being written."""
+
+    def __init__(self, room: Room) -> None:
+        self.room = room
+        self.writers = {
+            kind: room.writer(kind, schema) for kind, schema in zip(KINDS, (DOCUMENTS, SIGNALS, SIGNATURES))
+        }
+        self.rows = self.text_bytes = self.digest = 0
+
+    def write(self, documents: pa.RecordBatch) -> None:
+        self.writers["documents"].write(documents)
+        self.writers["signals"].write(signals.signals(documents))
+        self.writers["signatures"].write(documents.select(SIGNATURES.names).cast(SIGNATURES))
+        self.rows += documents.num_rows
+        self.text_bytes += sum(documents["n_bytes"].drop_null().to_pylist())
+        self.digest = (self.digest + kernels.digest(documents)) % 2**64
+
+    def close(self) -> dict[str, Any]:
+        kept = {kind: asdict(self.room.keep(kind, writer)) for kind, writer in self.writers.items()}
+        return kept | {"row_digest": f"{self.digest:016x}"}
+
+    def abort(self) -> None:
+        for writer in self.writers.values():
+            writer.abort()
+
+
+def _manifest(corpus: Corpus, tasks: Sequence[parts.Task], receipts: dict[str, Any], sample: bool) -> dict[str, Any]:
+    """What is published: tasks in order of path, what their readers counted, and the parts they wrote."""
+    done = [
+        {"inputs": task.inputs, "config": task.config} | {k: receipts[task.key][k] for k in ("counts", "parts")}
+        for task in tasks
+    ]
+    counts = [entry["counts"] for entry in done]
+    totals = {
+        name: sum(count[name] for count in counts)
+        for name in ("containers", "unreadable", "decoded_bytes", "records", "raw_bytes")
+    }
+    for name in ("skipped", "skipped_bytes", "quarantined", "cleaned"):
+        totals[name] = dict(sorted(sum((Counter(count[name]) for count in counts), Counter()).items()))
+    digests = (int(part["row_digest"], 16) for entry in done for part in entry["parts"])
+    return {
+        "stage": STAGE,
+        "corpus": corpus.name,
+        "group": corpus.group,
+        "priority": corpus.priority,
+        "license": corpus.license,
+        "description": corpus.description,
+        "sample": sample,
+        "tasks": done,
+        "totals": totals,
+        "row_digest": f"{sum(digests) % 2**64:016x}",
+        "versions": {name: importlib.metadata.version(name) for name in VERSIONED},
+    }
+
+
+def _refuse_quarantined(manifest: dict[str, Any], limit: float, room: Room) -> None:
+    """Raise when more than ten records and more than the share `limit` of all are quarantined; list them first."""
+    quarantined, records = sum(manifest["totals"]["quarantined"].values()), manifest["totals"]["records"]
+    if quarantined <= max(10, limit * records):
+        return
+    listing = room.spool / "quarantine.tsv"
+    with listing.open("w", encoding="utf-8") as file:
+        file.write("source_file\tbyte_offset\tquarantine\n")
+        for part in (part for task in manifest["tasks"] for part in task["parts"]):
+            for batch in room.read("documents", part["documents"]["sha256"], ["source_file", "byte_offset", "quarantine"]):
+                for row in batch.filter(batch["quarantine"].is_valid()).to_pylist():
+                    file.write("\t".join(str(value) for value in row.values()) + "\n")
+    room.put(listing, listing.name)
+    raise TooManyQuarantined(
+        f"{quarantined:,} of {records:,} records of {room.name} could not be read, more than --max-quarantined {limit:.2%}: "
+        f"see {room.root}/{listing.name}; nothing was published"
+    )
+
+
+def _plain(counts: Counts) -> dict[str, Any]:
+    return {k: dict(v) if isinstance(v, Counter) else v for k, v in dataclasses.asdict(counts).items()}

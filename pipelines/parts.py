@@ -1,0 +1,188 @@
+"""The one chain that every stage runs: tasks in, receipts out; and the tasks that raw files are cut into.
+
+A task is the unit of work, of resuming and of determinism. A worker does it as a stream of batches, puts its parts in the
+lake and leaves a receipt. A task whose receipt is there and whose parts are whole is not done again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+
+from corpora.config import digest
+from corpora.lake import Room
+from pipelines.runners import Local
+
+BEAT = 0.5  # seconds between two signs of life of a worker
+
+
+class StageFailed(Exception):
+    """Some parts of a stage failed; the others are done. The message is one sentence that names the first."""
+
+
+class Interrupted(Exception):
+    """A person stopped the run; what is done stays done."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a stage does at once: a name for people, its inputs as plain data, and their size."""
+
+    name: str
+    inputs: Any
+    """Plain data that says exactly what the task reads: with `config` it is the task's identity."""
+    config: str
+    """Digest of everything else that the result depends on."""
+    size: int
+    """Bytes to read: the largest tasks run first."""
+    details: Any = None
+    """What the work needs to know besides and its result does not depend on."""
+
+    @property
+    def key(self) -> str:
+        """Name of the task's receipt."""
+        return digest([self.inputs, self.config])
+
+
+Work = Callable[[Task, Room, "Watch"], dict[str, Any]]
+Show = Callable[[str, int, int], None]
+
+
+class Watch:
+    """A worker's line to the driver: progress in bytes, and the word to stop. Both are small files, so any runner has them."""
+
+    def __init__(self, folder: Path, task: Task) -> None:
+        self._file, self._stop = folder / task.key, folder / "stop"
+        self._bytes, self._beat = 0, 0.0
+
+    def advance(self, n_bytes: int) -> None:
+        """Say that `n_bytes` more were read. Raises Interrupted when the driver was told to stop."""
+        self._bytes += n_bytes
+        if time.monotonic() - self._beat >= BEAT:
+            self._beat = time.monotonic()
+            self._file.write_text(str(self._bytes))
+            if self._stop.exists():
+                raise Interrupted
+
+
+class _Do(beam.DoFn):
+    """Does a task and leaves its receipt. It never raises: a task that fails leaves a record of that instead."""
+
+    def __init__(self, stage: str, work: Work, room: Room, folder: Path) -> None:
+        self.stage, self.work, self.room, self.folder = stage, work, room, folder
+
+    def process(self, task: Task) -> Iterator[str]:
+        watch = Watch(self.folder, task)
+        try:
+            watch.advance(0)
+            receipt = self.work(task, self.room, watch)
+            self.room.write_receipt(self.stage, task.key, {"stage": self.stage, "config": task.config, **receipt})
+            watch.advance(0)
+        except Interrupted:
+            pass
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
+            (self.folder / f"{task.key}.failed").write_text(text, "utf-8")
+        yield task.key
+
+
+def done(room: Room, stage: str, tasks: Sequence[Task], kinds: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """key -> receipt of the tasks that need not be done again: the receipt is there and every part it names is whole."""
+    sizes = {kind: room.sizes(kind) for kind in kinds}
+    receipts = {}
+    for task in tasks:
+        receipt = room.receipt(stage, task.key)
+        if receipt and all(
+            sizes[kind].get(part["sha256"]) == part["bytes"]
+            for parts in receipt["parts"]
+            for kind, part in parts.items()
+            if kind in sizes and part is not None
+        ):
+            receipts[task.key] = receipt
+    return receipts
+
+
+def run(
+    stage: str, tasks: Sequence[Task], work: Work, room: Room, runner: Local, show: Show, kinds: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Do what is missing of a stage's tasks; key -> receipt of all of them.
+
+    Raises StageFailed when a task failed, Interrupted after Ctrl-C.
+    """
+    receipts = done(room, stage, tasks, kinds)
+    missing = sorted((t for t in tasks if t.key not in receipts), key=lambda t: (-t.size, t.key))
+    if missing:
+        folder = room.spool / f"run-{stage}"
+        folder.mkdir()
+        chain = threading.Thread(target=_chain, args=(stage, missing, work, room, runner, folder), daemon=True)
+        _follow(chain, stage, missing, folder, show)
+        receipts |= done(room, stage, missing, kinds)
+        _check(stage, missing, receipts, folder)
+    return receipts
+
+
+def _chain(stage: str, tasks: list[Task], work: Work, room: Room, runner: Local, folder: Path) -> None:
+    """The pipeline, in a thread with SIGINT blocked: threads and processes that it starts inherit that, and Ctrl-C is ours."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with runner.pipeline() as pipeline:
+            (
+                pipeline
+                | "tasks" >> beam.Create(tasks, reshuffle=False)
+                | "deal out" >> beam.Reshuffle()
+                | stage >> beam.ParDo(_Do(stage, work, room, folder))
+            )
+    except Exception:
+        (folder / "pipeline.failed").write_text(traceback.format_exc(), "utf-8")
+
+
+def _follow(chain: threading.Thread, stage: str, tasks: list[Task], folder: Path, show: Show) -> None:
+    """Show progress until the chain ends; at Ctrl-C tell the workers to stop after their batch."""
+    total = sum(task.size for task in tasks)
+    chain.start()
+    stopped = False
+    while chain.is_alive():
+        try:
+            chain.join(BEAT / 2)
+            show(stage, min(_progress(tasks, folder), total), total)
+        except KeyboardInterrupt:
+            (folder / "stop").touch()
+            stopped = True
+    show(stage, total, total)
+    if stopped:
+        raise Interrupted
+
+
+def _progress(tasks: list[Task], folder: Path) -> int:
+    total = 0
+    for task in tasks:
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            total += min(int((folder / task.key).read_text()), task.size)
+    return total
+
+
+def _check(stage: str, tasks: list[Task], receipts: dict[str, Any], folder: Path) -> None:
+    missing = [task for task in tasks if task.key not in receipts]
+    if not missing:
+        return
+    first = missing[0]
+    for name in (f"{first.key}.failed", "pipeline.failed"):
+        if (folder / name).exists():
+            reason = (folder / name).read_text("utf-8").strip().splitlines()
+            why = reason[0] if name.startswith(first.key) else reason[-1]
+            break
+    else:
+        why = "its worker is gone"
+    raise StageFailed(
+        f"{stage}: {len(missing)} of {len(tasks)} tasks failed, the first at {first.name} ({why}); "
+        f"the others are done, and the same command goes on with what is missing"
+    )

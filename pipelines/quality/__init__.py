@@ -1,0 +1,1 @@
+"""Signals of quality, and the profiles that decide by them."""

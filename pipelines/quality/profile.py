@@ -1,0 +1,110 @@
+"""Profiles: thresholds on signals, as data. What a document is dropped for is decided here and nowhere else."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from corpora.config import build, digest
+from corpora.schema import SIGNALS
+
+BUILT_IN = Path(__file__).parent / "profiles"
+OWN = Path("assay.d/profiles")
+MAX_RULES = 64  # the ledger's set of failed rules is 64 bits
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A document fails a rule when the signal is below `minimum` or above `maximum`; one that has no value passes."""
+
+    name: str
+    """What the ledger gives as the reason."""
+    column: str
+    """Signal that is measured: a column of `schema.SIGNALS`."""
+    source: str
+    """Paper or tool that the rule and its limits come from."""
+    minimum: float | None = None
+    """Least value that passes."""
+    maximum: float | None = None
+    """Greatest value that passes."""
+
+    def __post_init__(self) -> None:
+        if self.column not in SIGNALS.names or self.column == "doc_id":
+            known = ", ".join(name for name in SIGNALS.names if name != "doc_id")
+            raise ValueError(f"rule {self.name!r} is on an unknown column {self.column!r}; there are {known}")
+        if self.minimum is None and self.maximum is None:
+            raise ValueError(f"rule {self.name!r} can never fail a document: give it a minimum or a maximum")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"rule {self.name!r} fails every document: its minimum is above its maximum")
+        if self.maximum is None and self.minimum <= 0:
+            raise ValueError(f"rule {self.name!r} can never fail a document: no signal is below {self.minimum}")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """An ordered list of rules; the first that fails is the reason a document is dropped."""
+
+    name: str
+    description: str
+    rules: tuple[Rule, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of what decides: the rules with their limits, in order."""
+        return digest([(rule.name, rule.column, rule.minimum, rule.maximum) for rule in self.rules])
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What a profile says of n documents."""
+
+    failed: np.ndarray
+    """uint64 (n,): the rules that fail, as bits in the profile's order."""
+    first: np.ndarray
+    """int64 (n,): index of the first rule that fails, -1 where none does."""
+    measured: np.ndarray
+    """float64 (n,): value that failed the first rule; NaN where none does."""
+    threshold: np.ndarray
+    """float64 (n,): limit that it failed; NaN where none does."""
+
+    @property
+    def dropped(self) -> np.ndarray:
+        """bool (n,): documents that some rule fails."""
+        return self.first >= 0
+
+
+def load(name: str) -> Profile:
+    """The profile of that name: the user's own before the built-in one.
+
+    Raises ValueError for an unknown name, and for a rule on an unknown column or one that can match nothing.
+    """
+    path = next((p for folder in (OWN, BUILT_IN) if (p := folder / f"{name}.toml").is_file()), None)
+    if path is None:
+        known = sorted({p.stem for folder in (OWN, BUILT_IN) for p in folder.glob("*.toml")})
+        raise ValueError(f"no profile {name!r}; there are {', '.join(known)}")
+    table = tomllib.loads(path.read_text("utf-8"))
+    rules = [build(Rule, rule, f"{path} [[rule]]") for rule in table.pop("rule", [])]
+    if len(rules) > MAX_RULES:
+        raise ValueError(f"{path}: {len(rules)} rules, more than {MAX_RULES}")
+    return build(Profile, {"name": name, "rules": rules, **table}, str(path))
+
+
+def judge(signals: pa.RecordBatch, profile: Profile) -> Verdicts:
+    """Apply every rule of a profile to a batch of `schema.SIGNALS`."""
+    n = signals.num_rows
+    failed, first = np.zeros(n, np.uint64), np.full(n, -1)
+    measured, threshold = np.full(n, np.nan), np.full(n, np.nan)
+    for index, rule in enumerate(profile.rules):
+        value = signals[rule.column].cast(pa.float64()).to_numpy(zero_copy_only=False)  # null becomes NaN, which passes
+        below = value < (-np.inf if rule.minimum is None else rule.minimum)
+        above = value > (np.inf if rule.maximum is None else rule.maximum)
+        fails = below | above
+        failed |= fails.astype(np.uint64) << np.uint64(index)
+        new = fails & (first < 0)
+        first[new], measured[new] = index, value[new]
+        threshold[new] = np.where(below, rule.minimum if rule.minimum is not None else np.nan, rule.maximum)[new]
+    return Verdicts(failed, first, measured, threshold)
