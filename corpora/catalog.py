@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from corpora.config import build
+from corpora.errors import ConfigError
 from corpora.readers import FORMATS, reader
 
 BUILT_IN = Path(__file__).parent
@@ -31,7 +32,7 @@ class Input:
             raise ValueError(f"format {self.format!r} has no reader; there are {', '.join(FORMATS)}")
 
     def reader_options(self, where: str) -> Any:
-        """The reader's `Options`; ValueError, naming `where`, for one that it has not."""
+        """The reader's `Options`; ConfigError, naming `where`, for one that it has not."""
         return build(reader(self.format).Options, self.options, f"{where} [input.options]")
 
 
@@ -75,22 +76,22 @@ def names() -> list[str]:
 def load(name: str) -> Corpus:
     """The corpus of that name.
 
-    Raises ValueError for an unknown name (with the nearest ones) or a file that does not describe a corpus.
+    Raises ConfigError for an unknown name (with the nearest ones) or a file that does not describe a corpus.
     """
     path = next((p for folder in (OWN, BUILT_IN) if (p := folder / f"{name}.toml").is_file()), None)
     if path is None:
         near = difflib.get_close_matches(name, names(), n=2) or names()
-        raise ValueError(f"no corpus {name!r}; did you mean {' or '.join(near)}?")
+        raise ConfigError(f"no corpus {name!r}; did you mean {' or '.join(near)}?")
     try:
         table = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ConfigError(f"{path}: {error}") from None
     inputs = table.pop("input", [])
     table["inputs"] = [build(Input, entry, f"{path} [[input]]") for entry in inputs]
     table["clean"] = build(Clean, table.get("clean", {}), f"{path} [clean]")
     corpus = build(Corpus, {"name": name, **table}, str(path))
     if not corpus.inputs:
-        raise ValueError(f"{path}: [[input]] is missing: where does {name} come from?")
+        raise ConfigError(f"{path}: [[input]] is missing: where does {name} come from?")
     for entry in corpus.inputs:
         entry.reader_options(str(path))
     return corpus

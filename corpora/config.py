@@ -7,26 +7,28 @@ import hashlib
 import json
 from typing import Any, TypeVar, get_type_hints
 
+from corpora.errors import ConfigError
+
 Config = TypeVar("Config")
 
 
 def build(cls: type[Config], table: dict[str, Any], where: str) -> Config:
     """The dataclass `cls` from a TOML table: lists become tuples, integers pass for floats.
 
-    Raises ValueError, naming `where`, for a key that `cls` has not, one that it needs, or a value of another type.
+    Raises ConfigError, naming `where`, for a key that `cls` has not, one that it needs, or a value of another type.
     """
     fields = {f.name: f for f in dataclasses.fields(cls)}
     if unknown := sorted(table.keys() - fields.keys()):
-        raise ValueError(f"{where}: unknown key {unknown[0]!r}; there are {', '.join(fields)}")
+        raise ConfigError(f"{where}: unknown key {unknown[0]!r}; there are {', '.join(fields)}")
     needed = {n for n, f in fields.items() if f.default is f.default_factory is dataclasses.MISSING}
     if missing := sorted(needed - table.keys()):
-        raise ValueError(f"{where}: {missing[0]!r} is missing")
+        raise ConfigError(f"{where}: {missing[0]!r} is missing")
     hints = get_type_hints(cls)
     values = {name: _as(hints[name], value, f"{where}: {name}") for name, value in table.items()}
     try:
         return cls(**values)
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def _as(hint: Any, value: Any, where: str) -> Any:
@@ -36,7 +38,7 @@ def _as(hint: Any, value: Any, where: str) -> Any:
         value = float(value)
     plain = {str: str, int: int, bool: bool, float: float, str | None: str, float | None: float}.get(hint)
     if plain and type(value) is not plain:
-        raise ValueError(f"{where} must be {_NAMES[plain]}, not {value!r}")
+        raise ConfigError(f"{where} must be {_NAMES[plain]}, not {value!r}")
     return value
 
 

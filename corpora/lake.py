@@ -24,13 +24,17 @@ from fsspec.implementations.local import LocalFileSystem
 
 from corpora import part as parts
 from corpora.config import digest
+from corpora.errors import AssayError
 from corpora.part import Part, PartWriter
 
 DUPLICATES, TOKENIZER = "duplicates", "tokenizer"  # rooms that are not corpora
-EXTENSION = {"keys": "arrow", "edges": "arrow"}  # of the kinds of parts that are not Parquet: keys in exchange between parts
+EXTENSION = {
+    "keys": "arrow",
+    "edges": "arrow",
+}  # of the kinds of parts that are not Parquet: keys in exchange between parts
 
 
-class LakeError(Exception):
+class LakeError(AssayError):
     """Something about a lake that a person must see to, in one sentence."""
 
 
@@ -53,8 +57,8 @@ class Lake:
         """Names of the corpora that have something in force."""
         if not self.fs.isdir(self.root):
             return []
-        found = {Path(entry).name for entry in self.fs.ls(self.root, detail=False)} - {DUPLICATES, TOKENIZER}
-        return sorted(name for name in found if not name.startswith(".") and self.room(name).current())
+        folders = {Path(e["name"]).name for e in self.fs.ls(self.root, detail=True) if e["type"] == "directory"}
+        return sorted(name for name in folders - {DUPLICATES, TOKENIZER} if self.room(name).current())
 
     @property
     def sample(self) -> bool | None:
@@ -119,7 +123,9 @@ class Room:
         try:
             return self.fs.open(self.path(kind, sha256), "rb")
         except FileNotFoundError:
-            raise LakeError(f"the part {self.path(kind, sha256)} is gone; run `assay reconcile` to see what is missing") from None
+            raise LakeError(
+                f"the part {self.path(kind, sha256)} is gone; run `assay reconcile` to see what is missing"
+            ) from None
 
     def read(self, kind: str, sha256: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """The batches of a part, one per row group."""
@@ -200,7 +206,9 @@ class Room:
                 self.fs.pipe_file(path, holder.encode(), mode="create")
             except FileExistsError:
                 held = self.fs.cat_file(path).decode("utf-8", "replace")
-                raise LakeError(f"{self.name} is being written by {held}; if that process is gone, delete {path}") from None
+                raise LakeError(
+                    f"{self.name} is being written by {held}; if that process is gone, delete {path}"
+                ) from None
             try:
                 yield
             finally:
@@ -213,7 +221,9 @@ class Room:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.seek(0)
-                raise LakeError(f"{self.name} is being written by {file.read() or 'another process'}; wait for it to end") from None
+                raise LakeError(
+                    f"{self.name} is being written by {file.read() or 'another process'}; wait for it to end"
+                ) from None
             file.truncate(0)
             file.write(holder)
             file.flush()

@@ -17,7 +17,9 @@ def column(name: str, type_: pa.DataType, meaning: str, unit: str = "", nullable
     return pa.field(name, type_, nullable=nullable, metadata=metadata)
 
 
-DOC_ID = column("doc_id", TEXT, "hash of corpus, source file and byte position: unique, the same everywhere", "32 hex digits")
+DOC_ID = column(
+    "doc_id", TEXT, "hash of corpus, source file and byte position: unique, the same everywhere", "32 hex digits"
+)
 PUBLISHED = column("published", pa.date32(), "date of publication; for a filing the date it was filed", "UTC day")
 N_TOKENS = column("n_tokens", pa.int64(), "ids of the document's own text, without end-of-document", "tokens")
 
@@ -99,10 +101,14 @@ LEDGER = pa.schema(
         SIGNALS.field("n_words"),
         N_TOKENS,
         column("outcome", TEXT, "quarantined, dropped, duplicate or kept: decided in this order", nullable=False),
-        column("reason", TEXT, "why: of quarantine, the first rule that fails, or the kind of duplicate; null where kept"),
+        column(
+            "reason", TEXT, "why: of quarantine, the first rule that fails, or the kind of duplicate; null where kept"
+        ),
         column("measured", pa.float64(), "value of the signal that failed the rule; null where it has none"),
         column("threshold", pa.float64(), "limit that the value failed"),
-        column("failed", pa.uint64(), "every rule of the profile that fails, as bits in the profile's order", "bit set"),
+        column(
+            "failed", pa.uint64(), "every rule of the profile that fails, as bits in the profile's order", "bit set"
+        ),
         column("duplicate_of", TEXT, "doc_id of the copy that is kept", "32 hex digits"),
         column("split", TEXT, "train or validation", nullable=False),
         column("profile", TEXT, "fingerprint of the profile that decided", "sha256", nullable=False),

@@ -1,8 +1,8 @@
 """Deduplicate: across all corpora of the lake, by priority, which document is a copy of which.
 
-    keys      each part: documents that no rule drops -> keys, sorted, by range
-    edges     each range, over all parts: of equal keys one is kept, the others are edges to it
-    findings  each part: its edges, aligned with its rows
+keys      each part: documents that no rule drops -> keys, sorted, by range
+edges     each range, over all parts: of equal keys one is kept, the others are edges to it
+findings  each part: its edges, aligned with its rows
 """
 
 from __future__ import annotations
@@ -45,14 +45,18 @@ def up_to_date(lake: Lake, profiles: Mapping[str, Profile]) -> bool:
     return manifest is not None and manifest["inputs"] == inputs_of(lake, profiles)
 
 
-def deduplicate(lake: Lake, profiles: Mapping[str, Profile], room: Room, runner: Local, show: parts.Show) -> dict[str, Any]:
+def deduplicate(
+    lake: Lake, profiles: Mapping[str, Profile], room: Room, runner: Local, show: parts.Show
+) -> dict[str, Any]:
     """Find the duplicates of the whole lake and put the findings in force; the manifest.
 
     `profiles`: of each corpus in the lake. The caller holds the lock of `room`, the lake's room `duplicates`.
     """
     inputs = inputs_of(lake, profiles)
     described = [
-        {"corpus": name, "priority": inputs[name]["priority"]} | {kind: part[kind]["sha256"] for kind in ("documents", "signals", "signatures")} | {"rows": part["documents"]["rows"]}
+        {"corpus": name, "priority": inputs[name]["priority"]}
+        | {kind: part[kind]["sha256"] for kind in ("documents", "signals", "signatures")}
+        | {"rows": part["documents"]["rows"]}
         for name in inputs
         for task in lake.room(name).manifest("ingest")["tasks"]
         for part in task["parts"]
@@ -73,13 +77,24 @@ def deduplicate(lake: Lake, profiles: Mapping[str, Profile], room: Room, runner:
         (keys[task.key]["parts"][0]["keys"]["sha256"], part["priority"]) for task, part in zip(key_tasks, described)
     ]
     range_tasks = [
-        parts.Task(f"range {index}", [index, digest(sources)], digest(["edges", exact.VERSION, exchange.VERSION]), exchange.RANGE_BYTES)
+        parts.Task(
+            f"range {index}",
+            [index, digest(sources)],
+            digest(["edges", exact.VERSION, exchange.VERSION]),
+            exchange.RANGE_BYTES,
+        )
         for index in range(1 << bits)
     ]
     edges = parts.run("edges", range_tasks, Edges(sources), room, runner, show, ["edges"])
     edge_files = [edges[task.key]["parts"][0]["edges"]["sha256"] for task in range_tasks]
     finding_tasks = [
-        parts.Task(task.name, [part["documents"], index, digest(edge_files)], digest(["findings", exact.VERSION]), task.size, index)
+        parts.Task(
+            task.name,
+            [part["documents"], index, digest(edge_files)],
+            digest(["findings", exact.VERSION]),
+            task.size,
+            index,
+        )
         for index, (task, part) in enumerate(zip(key_tasks, described))
     ]
     findings = parts.run("findings", finding_tasks, Findings(edge_files), room, runner, show, ["findings"])
@@ -113,10 +128,14 @@ class Keys:
             batches.append(keys.set_column(4, exchange.KEYS.field("row"), pa.array(keys["row"].to_numpy() + row)))
             row += signal.num_rows
             watch.advance(signal.num_rows * exchange.KEY_BYTES)
-        keys = pa.Table.from_batches(batches, exchange.KEYS).sort_by([(n, "ascending") for n in exchange.KEYS.names[:4]])
+        keys = pa.Table.from_batches(batches, exchange.KEYS).sort_by(
+            [(n, "ascending") for n in exchange.KEYS.names[:4]]
+        )
         keys = keys.combine_chunks().to_batches()
         spool = room.spool / f"keys-{task.key}"
-        written = exchange.write_ranges(spool, keys[0] if keys else pa.RecordBatch.from_pylist([], exchange.KEYS), task.details["bits"])
+        written = exchange.write_ranges(
+            spool, keys[0] if keys else pa.RecordBatch.from_pylist([], exchange.KEYS), task.details["bits"]
+        )
         return {"parts": [{"keys": asdict(room.keep_file("keys", spool, written))}]}
 
 

@@ -22,7 +22,9 @@ VERSION = 1
 RANGE_BYTES = 64 << 20  # keys of one range, all parts together
 KEY_BYTES = 40
 
-KEYS = pa.schema([(name, pa.uint64()) for name in ("key_high", "key_low", "doc_high", "doc_low")] + [("row", pa.int64())])
+KEYS = pa.schema(
+    [(name, pa.uint64()) for name in ("key_high", "key_low", "doc_high", "doc_low")] + [("row", pa.int64())]
+)
 EDGES = pa.schema([("row", pa.int64()), *((n, pa.uint64()) for n in ("doc_high", "doc_low", "kept_high", "kept_low"))])
 
 

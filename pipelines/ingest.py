@@ -1,14 +1,13 @@
 """Ingest: raw files -> documents, and aligned with them signals and signatures.
 
-    files = list what the corpus's inputs match
-    tasks = those of the manifest in force whose files are unchanged, and the other files cut anew
-    each task: read -> clean -> identify -> measure -> write parts and a receipt
-    publish the manifest, unless too much was quarantined
+files = list what the corpus's inputs match
+tasks = those of the manifest in force whose files are unchanged, and the other files cut anew
+each task: read -> clean -> identify -> measure -> write parts and a receipt
+publish the manifest, unless too much was quarantined
 """
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.metadata
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ import pyarrow as pa
 
 from corpora.catalog import Clean, Corpus
 from corpora.config import digest
+from corpora.errors import AssayError
 from corpora.lake import Room
 from corpora.part import ROW_GROUP_BYTES, ROW_GROUP_ROWS
 from corpora.readers import reader
@@ -28,7 +28,7 @@ from corpora.schema import DOCUMENTS, SIGNALS, SIGNATURES
 from pipelines import documents as kernels
 from pipelines import parts
 from pipelines.quality import signals
-from pipelines.raw import PART_BYTES, Piece, RawFile, cut, find
+from pipelines.raw import PART_BYTES, RawFile, cut, find
 from pipelines.runners import Local
 
 STAGE = "ingest"
@@ -38,7 +38,7 @@ OUTPUT_BYTES = 256 << 20  # text in one documents part: a task with more of it h
 VERSIONED = ("corpus-assay", "numba", "pyarrow", "resiliparse", "mwparserfromhell")
 
 
-class TooManyQuarantined(Exception):
+class TooManyQuarantined(AssayError):
     """More records could not be read than a run may pass over; the message says where to look."""
 
 
@@ -259,7 +259,9 @@ def _refuse_quarantined(manifest: dict[str, Any], limit: float, room: Room) -> N
     with listing.open("w", encoding="utf-8") as file:
         file.write("source_file\tbyte_offset\tquarantine\n")
         for part in (part for task in manifest["tasks"] for part in task["parts"]):
-            for batch in room.read("documents", part["documents"]["sha256"], ["source_file", "byte_offset", "quarantine"]):
+            for batch in room.read(
+                "documents", part["documents"]["sha256"], ["source_file", "byte_offset", "quarantine"]
+            ):
                 for row in batch.filter(batch["quarantine"].is_valid()).to_pylist():
                     file.write("\t".join(str(value) for value in row.values()) + "\n")
     room.put(listing, listing.name)
@@ -270,4 +272,4 @@ def _refuse_quarantined(manifest: dict[str, Any], limit: float, room: Room) -> N
 
 
 def _plain(counts: Counts) -> dict[str, Any]:
-    return {k: dict(v) if isinstance(v, Counter) else v for k, v in dataclasses.asdict(counts).items()}
+    return {k: dict(v) if isinstance(v, Counter) else v for k, v in vars(counts).items()}

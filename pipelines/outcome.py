@@ -12,10 +12,14 @@ from pipelines.quality.profile import Profile, judge
 VERSION = 1
 
 TRAIN = "train"
-DECIDED = pa.schema([LEDGER.field(n) for n in ("outcome", "reason", "measured", "threshold", "failed", "duplicate_of", "split")])
+DECIDED = pa.schema(
+    [LEDGER.field(n) for n in ("outcome", "reason", "measured", "threshold", "failed", "duplicate_of", "split")]
+)
 
 
-def decide(quarantine: pa.Array, signals: pa.RecordBatch, findings: pa.RecordBatch, first_row: int, profile: Profile) -> pa.RecordBatch:
+def decide(
+    quarantine: pa.Array, signals: pa.RecordBatch, findings: pa.RecordBatch, first_row: int, profile: Profile
+) -> pa.RecordBatch:
     """The columns `DECIDED` of n documents, whose rows in their part begin at `first_row`.
 
     `quarantine`: why a document could not be read, or null, (n,); `signals`: `schema.SIGNALS`, (n,); `findings`:

@@ -19,18 +19,21 @@ from typing import Any
 import apache_beam as beam
 
 from corpora.config import digest
+from corpora.errors import AssayError
 from corpora.lake import Room
 from pipelines.runners import Local
 
 BEAT = 0.5  # seconds between two signs of life of a worker
 
 
-class StageFailed(Exception):
+class StageFailed(AssayError):
     """Some parts of a stage failed; the others are done. The message is one sentence that names the first."""
 
 
-class Interrupted(Exception):
+class Interrupted(AssayError):
     """A person stopped the run; what is done stays done."""
+
+    exit_code = 130
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,7 @@ def _follow(chain: threading.Thread, stage: str, tasks: list[Task], folder: Path
             stopped = True
     show(stage, total, total)
     if stopped:
-        raise Interrupted
+        raise Interrupted(f"{stage} was stopped; what is done stays, and the same command goes on with what is missing")
 
 
 def _progress(tasks: list[Task], folder: Path) -> int:

@@ -56,7 +56,11 @@ def tasks_of(lake: Lake, corpus: str, profile: Profile, fingerprint: str) -> lis
             tasks.append(
                 parts.Task(
                     name=task["inputs"][0]["path"],
-                    inputs={"documents": documents, "signals": part["signals"]["sha256"], "findings": findings[documents]},
+                    inputs={
+                        "documents": documents,
+                        "signals": part["signals"]["sha256"],
+                        "findings": findings[documents],
+                    },
                     config=digest(["ledger", profile.fingerprint, fingerprint, outcome.VERSION, VERSION]),
                     size=part["documents"]["bytes"],
                     details=part["documents"]["rows"],
@@ -161,7 +165,10 @@ def _whole(room: Room, kind: str, key: str) -> dict[str, Any] | None:
     """What an earlier task wrote under this key, if its part is still whole; None where it must be made."""
     receipt = room.receipt(kind, key)
     part = receipt and receipt["parts"][0][kind]
-    if part and (not room.fs.exists(room.path(kind, part["sha256"])) or room.fs.size(room.path(kind, part["sha256"])) != part["bytes"]):
+    if part and (
+        not room.fs.exists(room.path(kind, part["sha256"]))
+        or room.fs.size(room.path(kind, part["sha256"])) != part["bytes"]
+    ):
         return None
     return receipt and receipt["parts"][0]
 
@@ -190,7 +197,8 @@ def _listed(totals: Counter[tuple[str, str | None, str]]) -> list[dict[str, Any]
     """Totals as rows of outcome, reason, documents, raw_bytes, bytes, chars and tokens, in a fixed order."""
     pairs = sorted({key[:2] for key in totals}, key=lambda pair: (OUTCOMES.index(pair[0]), pair[1] or ""))
     return [
-        {"outcome": outcome_, "reason": reason} | {name: totals[outcome_, reason, name] for name in ("documents", *SUMS)}
+        {"outcome": outcome_, "reason": reason}
+        | {name: totals[outcome_, reason, name] for name in ("documents", *SUMS)}
         for outcome_, reason in pairs
     ]
 
@@ -220,7 +228,11 @@ def _manifest(
         "stage": STAGE,
         "corpus": room.name,
         "ingest": room.current()["ingest"],
-        "profile": {"name": profile.name, "fingerprint": profile.fingerprint, "rules": [rule.name for rule in profile.rules]},
+        "profile": {
+            "name": profile.name,
+            "fingerprint": profile.fingerprint,
+            "rules": [rule.name for rule in profile.rules],
+        },
         "tokenizer": fingerprint,
         "parts": [task.inputs | receipt["parts"][0] for task, receipt in zip(tasks, done)],
         "totals": _listed(totals),

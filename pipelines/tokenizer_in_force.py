@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpora import ids
+from corpora.errors import ConfigError
 from corpora.lake import TOKENIZER, Lake
 from tokenizer import identity
 from tokenizer.train import train_bpe
@@ -31,8 +32,11 @@ def read(lake: Lake, fingerprint: str) -> bytes:
 
 
 def set_from_file(lake: Lake, path: Path) -> dict[str, Any]:
-    """Put the tokenizer of a file in force; the manifest. Raises ValueError when it is no tokenizer.json."""
-    return _publish(lake, identity.load(path), None)
+    """Put the tokenizer of a file in force; the manifest. Raises ConfigError when it is no tokenizer.json."""
+    try:
+        return _publish(lake, identity.load(path), None)
+    except (ValueError, OSError) as error:
+        raise ConfigError(str(error)) from None
 
 
 def train_provisional(lake: Lake) -> dict[str, Any]:
@@ -52,7 +56,12 @@ def train_provisional(lake: Lake) -> dict[str, Any]:
 
 def _publish(lake: Lake, tokenizer_json: bytes, trained_on: dict[str, Any] | None) -> dict[str, Any]:
     fingerprint = identity.fingerprint(tokenizer_json)
-    manifest = {"stage": STAGE, "fingerprint": fingerprint, "provisional": trained_on is not None, "trained_on": trained_on}
+    manifest = {
+        "stage": STAGE,
+        "fingerprint": fingerprint,
+        "provisional": trained_on is not None,
+        "trained_on": trained_on,
+    }
     room = lake.room(TOKENIZER)
     old = room.manifest(STAGE)
     if old and old["fingerprint"] == fingerprint:
@@ -77,7 +86,9 @@ def _sample(lake: Lake) -> Iterator[pa.Array]:
     share = min(1.0, 4 * TRAINING_BYTES / max(total, 1))  # of all documents, those whose id is a candidate
     found = [_candidates(room, sha256, share) for room, sha256 in homes]
     part = np.repeat(np.arange(len(found)), [len(columns[0]) for columns in found])
-    row, n_bytes, doc_high, doc_low, hash_high, hash_low = (np.concatenate(c) for c in zip(*found)) if found else [np.zeros(0)] * 6
+    row, n_bytes, doc_high, doc_low, hash_high, hash_low = (
+        (np.concatenate(c) for c in zip(*found)) if found else [np.zeros(0)] * 6
+    )
     order = np.lexsort((doc_low, doc_high))
     _, first = np.unique(np.stack([hash_high, hash_low], axis=1)[order], axis=0, return_index=True)
     order = order[np.sort(first)]

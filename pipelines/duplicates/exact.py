@@ -17,7 +17,9 @@ class Copies:
     kept: np.ndarray
 
 
-def copies(key_high: np.ndarray, key_low: np.ndarray, priority: np.ndarray, doc_high: np.ndarray, doc_low: np.ndarray) -> Copies:
+def copies(
+    key_high: np.ndarray, key_low: np.ndarray, priority: np.ndarray, doc_high: np.ndarray, doc_low: np.ndarray
+) -> Copies:
     """All but one of the documents of each key; arrays (n,) of one range of keys, in any order.
 
     The document that is kept has the lowest priority number, and among equals the lowest doc_id: a hash, so that neither

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpora.config import build, digest
+from corpora.errors import ConfigError
 from corpora.schema import SIGNALS
 
 BUILT_IN = Path(__file__).parent / "profiles"
@@ -80,16 +81,16 @@ class Verdicts:
 def load(name: str) -> Profile:
     """The profile of that name: the user's own before the built-in one.
 
-    Raises ValueError for an unknown name, and for a rule on an unknown column or one that can match nothing.
+    Raises ConfigError for an unknown name, and for a rule on an unknown column or one that can match nothing.
     """
     path = next((p for folder in (OWN, BUILT_IN) if (p := folder / f"{name}.toml").is_file()), None)
     if path is None:
         known = sorted({p.stem for folder in (OWN, BUILT_IN) for p in folder.glob("*.toml")})
-        raise ValueError(f"no profile {name!r}; there are {', '.join(known)}")
+        raise ConfigError(f"no profile {name!r}; there are {', '.join(known)}")
     table = tomllib.loads(path.read_text("utf-8"))
     rules = [build(Rule, rule, f"{path} [[rule]]") for rule in table.pop("rule", [])]
     if len(rules) > MAX_RULES:
-        raise ValueError(f"{path}: {len(rules)} rules, more than {MAX_RULES}")
+        raise ConfigError(f"{path}: {len(rules)} rules, more than {MAX_RULES}")
     return build(Profile, {"name": name, "rules": rules, **table}, str(path))
 
 

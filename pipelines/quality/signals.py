@@ -72,7 +72,9 @@ def count_words(
             elif byte < 0xE0:
                 code, length = np.int64(byte & 0x1F) << 6 | (data[position + 1] & 0x3F), 2
             elif byte < 0xF0:
-                code = np.int64(byte & 0x0F) << 12 | np.int64(data[position + 1] & 0x3F) << 6 | (data[position + 2] & 0x3F)
+                code = (
+                    np.int64(byte & 0x0F) << 12 | np.int64(data[position + 1] & 0x3F) << 6 | (data[position + 2] & 0x3F)
+                )
                 length = 3
             else:
                 code = np.int64(byte & 0x07) << 18 | np.int64(data[position + 1] & 0x3F) << 12

@@ -1,0 +1,319 @@
+"""Know what your corpus is worth before you spend the GPU-hours: the command line, one verb per stage."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from corpora.errors import AssayError, ConfigError
+
+if TYPE_CHECKING:
+    from corpora.lake import Lake
+    from pipelines.chain import Setup
+
+app = typer.Typer(
+    help=__doc__,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+PIPED_WIDTH = 160  # columns of tables where there is no terminal to ask
+
+out = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+err = Console(stderr=True, highlight=False)
+
+LakeOption = Annotated[
+    str | None, typer.Option("--lake", metavar="DIR", help="The lake; `lake`, or `lake-sample` for the sample.")
+]
+RawOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--raw",
+        metavar="GLOB",
+        help="Raw files: a glob, a folder or a file; may be repeated. Default: data/raw/CORPUS.",
+    ),
+]
+FormatOption = Annotated[
+    str | None, typer.Option("--format", help="Read the raw files with this reader instead of the corpus's own.")
+]
+TokenizerOption = Annotated[
+    Path | None,
+    typer.Option("--tokenizer", metavar="FILE", help="A tokenizer.json to put in force for the whole lake."),
+]
+WorkersOption = Annotated[int, typer.Option("--workers", min=0, help="Parallel workers; 0: one per core.")]
+ModeOption = Annotated[
+    str, typer.Option("--mode", help="`threads`, or `processes` where the extractor holds Python's lock.")
+]
+QuarantineOption = Annotated[
+    float,
+    typer.Option(
+        "--max-quarantined", min=0, max=1, help="Share of unreadable records at which a run fails (and more than ten)."
+    ),
+]
+PartOption = Annotated[
+    int, typer.Option("--part-mb", min=1, help="Raw megabytes of one task; files that have a task keep it.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+@app.command()
+def ingest(
+    corpus: Annotated[
+        str,
+        typer.Argument(help="Name of a corpus: web, news, press, filings, inhouse, pile, c4, wikipedia or your own."),
+    ],
+    raw: RawOption = None,
+    format_: FormatOption = None,
+    lake: LakeOption = None,
+    workers: WorkersOption = 0,
+    mode: ModeOption = "threads",
+    max_quarantined: QuarantineOption = 0.01,
+    part_mb: PartOption = 64,
+    as_json: JsonOption = False,
+) -> None:
+    """Raw files to documents with signals and signatures; what was read before and is unchanged is not read again.
+
+    Example: `assay ingest filings --raw 'edgar/2024/*.txt.gz'`
+    """
+    from corpora import catalog
+    from pipelines import chain
+
+    with _setup(workers, mode, max_quarantined, part_mb) as setup:
+        wanted = catalog.load(corpus)
+        where, files = chain.choose_lake(lake, wanted, chain.raw_of(wanted, raw or [], format_), setup.say)
+        if files:
+            chain.run_ingest(where, wanted, files, setup)
+    _show_corpora(where, [corpus], as_json)
+
+
+@app.command()
+def deduplicate(
+    lake: LakeOption = None, workers: WorkersOption = 0, mode: ModeOption = "threads", as_json: JsonOption = False
+) -> None:
+    """Find documents that are copies of others, across all corpora of the lake, by priority.
+
+    Example: `assay deduplicate --lake lake`
+    """
+    from pipelines import chain
+
+    where = _lake(lake)
+    with _setup(workers, mode) as setup:
+        manifest = chain.run_deduplicate(where, setup)
+    found: dict[str, int] = dict.fromkeys(manifest["inputs"], 0)
+    for part in manifest["parts"]:
+        found[part["corpus"]] += part["findings"]["rows"] if part["findings"] else 0
+    _print(["corpus", "duplicates"], list(found.items()), {"duplicates": found}, as_json)
+
+
+@app.command()
+def tokenize(
+    corpus: Annotated[str | None, typer.Argument(help="Name of a corpus; or `--all`.")] = None,
+    all_: Annotated[
+        bool,
+        typer.Option("--all", help="Every corpus that the lake holds or that has raw files; without any, the sample."),
+    ] = False,
+    raw: RawOption = None,
+    format_: FormatOption = None,
+    tokenizer: TokenizerOption = None,
+    lake: LakeOption = None,
+    workers: WorkersOption = 0,
+    mode: ModeOption = "threads",
+    max_quarantined: QuarantineOption = 0.01,
+    part_mb: PartOption = 64,
+    as_json: JsonOption = False,
+) -> None:
+    """Documents to token ids and a ledger of every document, after the stages before it where those are out of date.
+
+    Example: `assay tokenize filings --raw 'edgar/**' --tokenizer gpt2.json`
+    """
+    from corpora import catalog
+    from pipelines import chain
+    from planner import ledger
+
+    if (corpus is None) is not all_ or (all_ and (raw or format_)):
+        raise ConfigError("name one corpus, or say --all without --raw and --format")
+    with _setup(workers, mode, max_quarantined, part_mb) as setup:
+        lake, names = (lake, [corpus]) if corpus else chain.every_corpus(lake)
+        for name in names:
+            wanted = catalog.load(name)
+            where, files = chain.choose_lake(lake, wanted, chain.raw_of(wanted, raw or [], format_), setup.say)
+            if files:
+                chain.run_ingest(where, wanted, files, setup)
+        chain.run_deduplicate(where, setup)
+        in_force = chain.run_tokenizer(where, tokenizer, setup)
+        chain.run_tokenize(where, names, in_force, setup)
+    if where.local:
+        ledger.refresh(where, _profiles(where))
+    _show_corpora(where, names, as_json)
+
+
+@app.command()
+def status(lake: LakeOption = None, as_json: JsonOption = False) -> None:
+    """What the lake holds, what is stale, and the command that brings it up to date.
+
+    Example: `assay status --lake lake-sample`
+    """
+    where = _lake(lake)
+    _show_corpora(where, where.corpora(), as_json)
+
+
+@app.command()
+def reconcile(lake: LakeOption = None, as_json: JsonOption = False) -> None:
+    """Prove that every document is accounted for, or say where one is not.
+
+    Example: `assay reconcile --lake lake`
+    """
+    from planner import reconcile as proof
+
+    where = _lake(lake)
+    checks = list(proof.reconcile(where))
+    holds = bool(checks) and all(check.holds for check in checks)
+    rows = [(check.room, check.check, "holds" if check.holds else "FAILS", check.detail) for check in checks]
+    found = {"holds": holds, "checks": [vars(check) for check in checks]}
+    _print(["room", "check", "", "detail"], rows, found, as_json)
+    if not holds:
+        failed = next((check for check in checks if not check.holds), None)
+        raise AssayError(
+            f"does not add up: {failed.room}, {failed.check}: {failed.detail}"
+            if failed
+            else "nothing to reconcile: the lake is empty"
+        )
+
+
+@app.command()
+def sql(
+    query: Annotated[str | None, typer.Argument(help="A query; without one, a shell.")] = None,
+    lake: LakeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """DuckDB with all views of the lake: supply, composition, drops, ledger, documents.
+
+    Example: `assay sql "FROM supply"`
+    """
+    import duckdb
+
+    from planner import ledger
+
+    where = _lake(lake)
+    connection = ledger.connect(where, _profiles(where))
+    if query is None:
+        _shell(connection)
+        return
+    try:
+        result = connection.execute(query)
+        columns = [column[0] for column in result.description or []]
+        rows = result.fetchall()
+    except duckdb.Error as error:
+        raise ConfigError(str(error).splitlines()[0]) from None
+    _print(columns, rows, [dict(zip(columns, row)) for row in rows], as_json)
+
+
+def main() -> None:
+    """Run the command line. Workers import this installation, never a folder `pipelines/` of the user's."""
+    os.environ["PYTHONSAFEPATH"] = "1"
+    logging.getLogger().setLevel(logging.ERROR)  # Beam logs at import of clients that are not used here
+    try:
+        app()
+    except AssayError as error:
+        _say(f"assay: {error}")
+        sys.exit(error.exit_code)
+    except OSError as error:
+        _say(f"assay: {error.strerror or error}: {error.filename or ''}".rstrip(": "))
+        sys.exit(1)
+
+
+@contextmanager
+def _setup(workers: int, mode: str, max_quarantined: float = 0.01, part_mb: int = 64) -> Iterator[Setup]:
+    """The runner, the progress bars and the voice of a run."""
+    from pipelines.chain import Setup
+    from pipelines.runners import MODES, Local
+    from planner.report.terminal import progress
+
+    if mode not in MODES:
+        raise ConfigError(f"--mode {mode!r} is none of {', '.join(MODES)}")
+    with progress(err) as show:
+        yield Setup(Local(workers, mode), show, _say, max_quarantined, part_mb << 20)
+
+
+def _say(sentence: str) -> None:
+    err.print(sentence, markup=False, soft_wrap=True)
+
+
+def _lake(lake: str | None) -> Lake:
+    """The lake to look at: the one named, else `lake`, else the sample's."""
+    from corpora.lake import Lake
+
+    found = [where for name in ([lake] if lake else ["lake", "lake-sample"]) if (where := Lake(name)).corpora()]
+    if not found:
+        where = lake or "lake/ or lake-sample/"
+        raise AssayError(f"there is nothing in {where} yet: `assay tokenize CORPUS` puts a corpus there")
+    return found[0]
+
+
+def _profiles(lake: Lake) -> dict[str, str]:
+    from corpora import catalog
+    from pipelines.quality import profile
+
+    return {name: profile.load(catalog.load(name).profile).fingerprint for name in lake.corpora()}
+
+
+def _show_corpora(lake: Lake, names: list[str], as_json: bool) -> None:
+    """Some corpora of a lake: documents per outcome, tokens, and whether they are stale."""
+    from planner import ledger
+
+    found = ledger.overview(lake, _profiles(lake))
+    rows = [row for row in found["corpora"] if row["corpus"] in names]
+    columns = ["corpus", "documents", "kept", "duplicate", "dropped", "quarantined", "tokens", "state"]
+    _print(columns, [[row[c] for c in columns] for row in rows], found | {"corpora": rows}, as_json, title=lake.url)
+    if as_json:
+        return
+    stale = [row for row in found["corpora"] if row["command"]]
+    if stale:
+        _say(f"Stale: {', '.join(row['corpus'] for row in stale)}; `{stale[0]['command']}` brings the lake up to date.")
+    if found["tokenizer"] and found["tokenizer"]["provisional"]:
+        _say("The tokenizer is provisional, trained here on what was ingested; `--tokenizer FILE` sets a final one.")
+
+
+def _print(columns: list[str], rows: list[Any], as_object: Any, as_json: bool, title: str = "") -> None:
+    if as_json:
+        print(json.dumps(as_object, indent=1, ensure_ascii=False, default=str))
+        return
+    from planner.report.terminal import table
+
+    out.print(table(columns, rows, title))
+
+
+def _shell(connection: Any) -> None:
+    """Queries from the terminal, each ended by a semicolon, until the end of input."""
+    import duckdb
+
+    lines: list[str] = []
+    while True:
+        try:
+            lines.append(input("assay> " if not lines else "  ...> "))
+        except (EOFError, KeyboardInterrupt):
+            print()
+            return
+        if not lines[-1].rstrip().endswith(";"):
+            continue
+        try:
+            result = connection.execute("\n".join(lines))
+            columns = [column[0] for column in result.description or []]
+            _print(columns, result.fetchall(), None, as_json=False)
+        except duckdb.Error as error:
+            err.print(str(error), markup=False)
+        lines = []
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""What a person can do something about: shown as one sentence, without a traceback."""
+
+
+class AssayError(Exception):
+    """A run that failed; the message is one sentence that says what to do."""
+
+    exit_code = 1
+
+
+class ConfigError(AssayError, ValueError):
+    """Something a person wrote (a TOML file, an argument) that cannot be meant."""
+
+    exit_code = 2

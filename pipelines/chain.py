@@ -1,0 +1,228 @@
+"""Like make: which raw files a corpus has, which stages are missing or out of date, and the running of those.
+
+`make tokenize CORPUS=filings` ends here: ingest -> deduplicate -> tokenize, each skipped where nothing changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+
+from corpora import catalog, sample
+from corpora.catalog import Corpus, Input
+from corpora.errors import AssayError, ConfigError
+from corpora.lake import DUPLICATES, Lake, Room
+from pipelines import deduplicate, ingest, parts, tokenize, tokenizer_in_force
+from pipelines.ingest import Ingested, RawInput
+from pipelines.quality import profile
+from pipelines.raw import PART_BYTES, find, fixed_prefix
+from pipelines.runners import Local
+from tokenizer.encode import Encoder, choose
+
+RAW = Path("data/raw")
+SAMPLE = Path("data/sample")
+LAKE, SAMPLE_LAKE = "lake", "lake-sample"
+PROBE_PARTS = 4  # parts whose first documents the encoder is proven on before a run
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Where a corpus's raw files lie."""
+
+    inputs: tuple[RawInput, ...]
+    sample: bool = False
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How to run, whatever is run."""
+
+    runner: Local
+    show: parts.Show
+    say: Callable[[str], None]
+    """Shows one sentence to the user."""
+    max_quarantined: float = 0.01
+    part_bytes: int = PART_BYTES
+
+
+def raw_of(corpus: Corpus, raw: Sequence[str], format_: str | None) -> Raw | None:
+    """Where the raw files of a corpus lie: where `raw` says, else in `data/raw/<corpus>`; None where there are none.
+
+    Raises ConfigError when `raw` is given and matches no file: never a fall-back to the sample.
+    """
+    if raw:
+        entry = _input(corpus, format_)
+        prefixes = [fixed_prefix(pattern) for pattern in raw]
+        root = prefixes[0][0] if len(raw) == 1 else _common([folder for folder, _ in prefixes])
+        inputs = [RawInput(root, os.path.relpath(f"{folder}/{rest}", root), entry) for folder, rest in prefixes]
+        for pattern, found in zip(raw, inputs):
+            if not find(found.root, found.pattern):
+                raise ConfigError(f"--raw {pattern} matches no file")
+        return Raw(tuple(inputs))
+    entries = corpus.inputs if format_ is None else [replace(_input(corpus, format_), raw="**")]
+    inputs = tuple(RawInput(str(RAW / corpus.name), entry.raw, entry) for entry in entries)
+    return Raw(inputs) if any(find(entry.root, entry.pattern) for entry in inputs) else None
+
+
+def sample_of(corpus: Corpus) -> Raw:
+    """The raw files of the embedded sample, written to `data/sample` where they are not yet."""
+    if corpus.name not in sample.CORPORA:
+        raise ConfigError(
+            f"{corpus.name} has no raw files: put them in {RAW / corpus.name}, or say --raw where they are"
+        )
+    others = {entry.raw.split("/")[1] for entry in corpus.inputs if entry.raw.startswith("../")}
+    sample.write_sample(SAMPLE, sorted({corpus.name} | others))
+    return Raw(tuple(RawInput(str(SAMPLE / corpus.name), entry.raw, entry) for entry in corpus.inputs), sample=True)
+
+
+def _input(corpus: Corpus, format_: str | None) -> Input:
+    """The corpus's input of a format, with its options; of its first format where none is asked for."""
+    of_format = [entry for entry in corpus.inputs if format_ in (None, entry.format)]
+    return of_format[0] if of_format else Input(format_)
+
+
+def _common(folders: Sequence[str]) -> str:
+    return (
+        os.path.commonpath([os.path.abspath(folder) for folder in folders])
+        if "://" not in folders[0]
+        else os.path.commonprefix(folders).rpartition("/")[0]
+    )
+
+
+def choose_lake(
+    lake: str | None, corpus: Corpus, raw: Raw | None, say: Callable[[str], None]
+) -> tuple[Lake, Raw | None]:
+    """The lake to write and the raw files to read; None where the lake is to go on with what it holds.
+
+    Without raw files a corpus that the given lake holds goes on from those it was ingested from; else the embedded sample
+    is used, in a lake of its own. Raises AssayError rather than mix the sample with real data.
+    """
+    if raw is None and lake and corpus.name in Lake(lake).corpora():
+        return Lake(lake), _remembered(Lake(lake).room(corpus.name), corpus, say)
+    if raw is None:
+        raw = sample_of(corpus)
+        lake = lake or SAMPLE_LAKE
+        say(f"No raw files in {RAW / corpus.name}: using the embedded sample, in its own lake {lake}/.")
+    found = Lake(lake or LAKE)
+    if found.sample not in (None, raw.sample):
+        ours, theirs = ("the embedded sample", "real data") if raw.sample else ("real data", "the embedded sample")
+        raise AssayError(
+            f"{found.url} holds {theirs} and {corpus.name} is {ours}: the two are never mixed; name another --lake"
+        )
+    return found, raw
+
+
+def every_corpus(lake: str | None) -> tuple[str, list[str]]:
+    """The lake and the corpora that `--all` means: those the lake holds or that have raw files; without any, the sample's."""
+    found = Lake(lake or LAKE)
+    held = found.corpora()
+    if not found.sample:
+        held = sorted({*held, *(name for name in catalog.names() if raw_of(catalog.load(name), [], None))})
+    return (found.url, held) if held else (lake or SAMPLE_LAKE, sorted(sample.CORPORA))
+
+
+def _remembered(room: Room, corpus: Corpus, say: Callable[[str], None]) -> Raw | None:
+    """The raw files that a corpus was last ingested from, if they are still there."""
+    last = room.lake.read_json(f"{room.name}/run.json") or {"inputs": [], "sample": False}
+    inputs = [RawInput(entry["root"], entry["pattern"], _input(corpus, entry["format"])) for entry in last["inputs"]]
+    if inputs and any(find(entry.root, entry.pattern) for entry in inputs):
+        return Raw(tuple(inputs), last["sample"])
+    say(f"{corpus.name}: its raw files are not there; going on with what the lake holds.")
+    return None
+
+
+def run_ingest(lake: Lake, corpus: Corpus, raw: Raw, setup: Setup) -> Ingested:
+    """Bring the documents of a corpus up to date, and remember where its raw files lie."""
+    room = lake.room(corpus.name)
+    with room.lock("ingest"):
+        done = ingest.ingest(
+            corpus, raw.inputs, room, setup.runner, setup.show,
+            sample=raw.sample, max_quarantined=setup.max_quarantined, part_bytes=setup.part_bytes,
+        )  # fmt: skip
+        inputs = [{"root": _absolute(e.root), "pattern": e.pattern, "format": e.input.format} for e in raw.inputs]
+        notes = room.spool / "run.json"
+        notes.write_text(json.dumps({"inputs": inputs, "sample": raw.sample}, indent=1) + "\n", "utf-8")
+        room.put(notes, notes.name)
+    _say_done(setup, f"{corpus.name}: documents", done.tasks, done.done)
+    return done
+
+
+def run_deduplicate(lake: Lake, setup: Setup) -> dict[str, Any]:
+    """Bring the findings of the whole lake up to date; the manifest."""
+    profiles = profiles_of(lake)
+    room = lake.room(DUPLICATES)
+    if deduplicate.up_to_date(lake, profiles):
+        setup.say("duplicates: up to date.")
+        return room.manifest("duplicates")
+    with room.lock("deduplicate"):
+        manifest = deduplicate.deduplicate(lake, profiles, room, setup.runner, setup.show)
+    found = sum(part["findings"]["rows"] for part in manifest["parts"] if part["findings"])
+    setup.say(f"duplicates: {found:,} found among {len(profiles)} corpora.")
+    return manifest
+
+
+def run_tokenizer(lake: Lake, path: Path | None, setup: Setup) -> dict[str, Any]:
+    """The tokenizer in force: of the file if one is given, else the lake's, else one trained now and marked provisional."""
+    old = tokenizer_in_force.in_force(lake)
+    if path is not None:
+        new = tokenizer_in_force.set_from_file(lake, path)
+        if old and old["fingerprint"] != new["fingerprint"]:
+            setup.say(f"The tokenizer changed to {path}: every count made with the one before is stale.")
+        return new
+    if old is None:
+        setup.say(
+            "No tokenizer is set: training a byte-level BPE on what is ingested, marked provisional (--tokenizer FILE sets one)."
+        )
+        return tokenizer_in_force.train_provisional(lake)
+    return old
+
+
+def run_tokenize(lake: Lake, names: Sequence[str], tokenizer: dict[str, Any], setup: Setup) -> None:
+    """Bring ledger and tokens of some corpora up to date; the findings of the lake must be."""
+    tokenizer_json = tokenizer_in_force.read(lake, tokenizer["fingerprint"])
+    encoder = None
+    for name in names:
+        wanted = profile.load(catalog.load(name).profile)
+        room = lake.room(name)
+        tasks = tokenize.tasks_of(lake, name, wanted, tokenizer["fingerprint"])
+        if encoder is None and len(parts.done(room, tokenize.STAGE, tasks, tokenize.KINDS)) < len(tasks):
+            path, note = choose(tokenizer_json, _probe(lake, names))
+            setup.say(f"Encoding with {path}: {note}.")
+            encoder = Encoder(tokenizer_json, path)
+        with room.lock("tokenize"):
+            done = tokenize.tokenize(lake, room, wanted, tokenizer["fingerprint"], encoder, setup.runner, setup.show)
+        _say_done(setup, f"{name}: ledger and tokens", done.tasks, done.done)
+
+
+def profiles_of(lake: Lake) -> dict[str, profile.Profile]:
+    """The profile of each corpus in the lake, as it is now."""
+    return {name: profile.load(catalog.load(name).profile) for name in lake.corpora()}
+
+
+def _probe(lake: Lake, names: Sequence[str]) -> pa.Array:
+    """First documents of a few parts: what the encoder is proven on."""
+    texts: list[pa.Array] = []
+    for name in names:
+        tasks = lake.room(name).manifest("ingest")["tasks"]
+        shas = [part["documents"]["sha256"] for task in tasks for part in task["parts"]]
+        for sha256 in shas[:: max(1, len(shas) // PROBE_PARTS)][:PROBE_PARTS]:
+            first = next(lake.room(name).read("documents", sha256, ["text"]), None)
+            if first is not None:
+                texts.append(first["text"].drop_null().slice(0, 100))
+    return pa.concat_arrays(texts) if texts else pa.array([], pa.large_string())
+
+
+def _say_done(setup: Setup, what: str, tasks: int, done: int) -> None:
+    setup.say(f"{what}: up to date." if not done else f"{what}: {done} of {tasks} tasks done.")
+
+
+def _absolute(root: str) -> str:
+    fs, path = fsspec.core.url_to_fs(root)
+    return fs.unstrip_protocol(path)

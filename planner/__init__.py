@@ -1,0 +1,1 @@
+"""What the tokens are worth: DuckDB and arithmetic. Imports neither Beam nor torch."""

@@ -1,0 +1,179 @@
+"""The lake as SQL: totals as tables, rows as views, and the questions people ask as the `.sql` files beside this module.
+
+`catalog.duckdb` is a cache of that for any DuckDB shell: absolute paths, no extension, rebuilt when it is behind or moved.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from corpora import schema
+from corpora.config import digest
+from corpora.lake import DUPLICATES, TOKENIZER, Lake
+from corpora.state import states
+
+SQL = Path(__file__).parent / "sql"
+VIEWS = ("ledger", "documents", "supply", "composition", "drops")  # in order: later ones build on earlier ones
+STORAGE = "v1.0.0"  # DuckDB storage version that every released shell since 1.0 opens
+
+PARTS = {"documents": schema.DOCUMENTS, "signals": schema.SIGNALS, "ledger": schema.LEDGER, "tokens": schema.TOKENS}
+
+
+def connect(lake: Lake, profiles: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
+    """DuckDB with all views of the lake: on `catalog.duckdb`, read-only, or in memory where that cannot be written.
+
+    `profiles`: fingerprint of each corpus's profile as it is now, to tell which corpora are stale.
+    """
+    if lake.local:
+        with contextlib.suppress(OSError):
+            return duckdb.connect(str(refresh(lake, profiles)), read_only=True)
+    connection = duckdb.connect()
+    if not lake.local:
+        connection.register_filesystem(lake.fs)
+    _fill(connection, lake, profiles)
+    return connection
+
+
+def overview(lake: Lake, profiles: Mapping[str, str]) -> dict[str, Any]:
+    """What the lake holds, from manifests alone: per corpus the documents of each outcome, tokens, and what is stale."""
+    corpora = []
+    for state in states(lake, profiles):
+        room = lake.room(state.corpus)
+        rows = (room.manifest("ledger") or {"totals": []})["totals"]
+        documents = {
+            outcome: sum(r["documents"] for r in rows if r["outcome"] == outcome) for outcome in schema.OUTCOMES
+        }
+        corpora.append(
+            {"corpus": state.corpus, "documents": room.manifest("ingest")["totals"]["records"]}
+            | documents
+            | {"tokens": sum(r["tokens"] for r in rows if r["outcome"] == "kept")}
+            | {"state": "; ".join(state.stale) or "current", "command": state.command}
+        )
+    tokenizer = lake.room(TOKENIZER).manifest("tokenizer")
+    return {"lake": lake.url, "sample": lake.sample, "tokenizer": tokenizer, "corpora": corpora}
+
+
+def refresh(lake: Lake, profiles: Mapping[str, str]) -> Path:
+    """The path of a local lake's `catalog.duckdb`, built anew if it is behind the lake or was moved with it.
+
+    It is written aside and replaced, so that a shell that has it open keeps what it opened.
+    """
+    path = Path(lake.root, "catalog.duckdb")
+    if _stamp_of(path) == _stamp(lake, profiles):
+        return path
+    with Path(lake.root, ".catalog.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        aside = Path(lake.root, ".catalog.duckdb.new")
+        aside.unlink(missing_ok=True)
+        connection = duckdb.connect()
+        connection.execute(f"ATTACH {_literal(str(aside))} AS catalog (STORAGE_VERSION '{STORAGE}'); USE catalog")
+        _fill(connection, lake, profiles)
+        connection.execute("USE memory; DETACH catalog")
+        connection.close()
+        aside.replace(path)
+    return path
+
+
+def _stamp(lake: Lake, profiles: Mapping[str, str]) -> str:
+    """What a catalog is made from: where the lake lies, what is in force in it, and the profiles."""
+    rooms = [*lake.corpora(), DUPLICATES, TOKENIZER]
+    in_force = {name: lake.room(name).current() for name in rooms}
+    sql = [(SQL / f"{view}.sql").read_text("utf-8") for view in VIEWS]
+    return digest([lake.url, in_force, dict(profiles), sql, duckdb.__version__])
+
+
+def _stamp_of(path: Path) -> str | None:
+    if not path.exists():
+        return None
+    try:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            return connection.execute("SELECT stamp FROM assay_catalog").fetchone()[0]
+    except duckdb.Error:
+        return None
+
+
+def _fill(connection: duckdb.DuckDBPyConnection, lake: Lake, profiles: Mapping[str, str]) -> None:
+    """Make the tables and views of a lake in an empty database."""
+    _table(connection, "assay_catalog", pa.table({"stamp": [_stamp(lake, profiles)], "lake": [lake.url]}))
+    _table(connection, "sources", pa.Table.from_pylist(list(_sources(lake, profiles)), SOURCES))
+    _table(connection, "totals", pa.Table.from_pylist(list(_totals(lake)), TOTALS))
+    _table(connection, "skipped", pa.Table.from_pylist(list(_skipped(lake)), SKIPPED))
+    for kind, columns in PARTS.items():
+        paths = [_url(lake, path) for path in _paths(lake, kind)]
+        if paths:
+            files = ", ".join(_literal(path) for path in paths)
+            connection.execute(f"CREATE VIEW {kind}_parts AS SELECT * FROM read_parquet([{files}])")
+        else:
+            _table(connection, f"{kind}_parts", columns.empty_table())
+    for view in VIEWS:
+        connection.execute(f"CREATE VIEW {view} AS {(SQL / f'{view}.sql').read_text('utf-8')}")
+
+
+SOURCES = pa.schema(
+    [("corpus", pa.string()), ("group", pa.string()), ("description", pa.string()), ("license", pa.string())]
+    + [("priority", pa.int64()), ("state", pa.string()), ("sample", pa.bool_()), ("tokenizer", pa.string())]
+    + [("provisional", pa.bool_()), ("profile", pa.string())]
+)
+TOTALS = pa.schema(
+    [("corpus", pa.string()), ("outcome", pa.string()), ("reason", pa.string())]
+    + [(name, pa.int64()) for name in ("documents", "raw_bytes", "bytes", "chars", "tokens")]
+)
+SKIPPED = pa.schema([("corpus", pa.string()), ("reason", pa.string()), ("pieces", pa.int64()), ("bytes", pa.int64())])
+
+
+def _sources(lake: Lake, profiles: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    tokenizer = lake.room(TOKENIZER).manifest("tokenizer") or {}
+    for state in states(lake, profiles):
+        ingest, ledger = (lake.room(state.corpus).manifest(stage) for stage in ("ingest", "ledger"))
+        counted_by = ledger and ledger["tokenizer"]
+        yield {name: ingest[name] for name in ("corpus", "group", "description", "license", "priority", "sample")} | {
+            "state": f"stale: {'; '.join(state.stale)}" if state.stale else "current",
+            "tokenizer": counted_by,
+            "provisional": bool(counted_by == tokenizer.get("fingerprint") and tokenizer.get("provisional")),
+            "profile": ledger and ledger["profile"]["name"],
+        }
+
+
+def _totals(lake: Lake) -> Iterator[dict[str, Any]]:
+    for name in lake.corpora():
+        for row in (lake.room(name).manifest("ledger") or {"totals": []})["totals"]:
+            yield {"corpus": name} | row
+
+
+def _skipped(lake: Lake) -> Iterator[dict[str, Any]]:
+    for name in lake.corpora():
+        totals = lake.room(name).manifest("ingest")["totals"]
+        for reason, pieces in totals["skipped"].items():
+            yield {"corpus": name, "reason": reason, "pieces": pieces, "bytes": totals["skipped_bytes"][reason]}
+
+
+def _paths(lake: Lake, kind: str) -> Iterator[str]:
+    """Where the parts of a kind lie that the manifests in force list: no glob, so nothing is ever counted twice."""
+    for name in lake.corpora():
+        room = lake.room(name)
+        if kind in ("ledger", "tokens"):
+            listed = (room.manifest("ledger") or {"parts": []})["parts"]
+        else:
+            listed = [part for task in room.manifest("ingest")["tasks"] for part in task["parts"]]
+        yield from (room.path(kind, part[kind]["sha256"]) for part in listed if part[kind])
+
+
+def _url(lake: Lake, path: str) -> str:
+    return path if lake.local else lake.fs.unstrip_protocol(path)
+
+
+def _table(connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
+    connection.register("assay_rows", rows)
+    connection.execute(f"CREATE TABLE {name} AS SELECT * FROM assay_rows")
+    connection.unregister("assay_rows")
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
