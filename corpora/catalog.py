@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from corpora.config import build
+from corpora.config import build, read, take_tables
 from corpora.errors import ConfigError
+from corpora.lake import DUPLICATES, TOKENIZER
 from corpora.readers import FORMATS, reader
 
 BUILT_IN = Path(__file__).parent
@@ -76,18 +76,20 @@ def names() -> list[str]:
 def load(name: str) -> Corpus:
     """The corpus of that name.
 
-    Raises ConfigError for an unknown name (with the nearest ones) or a file that does not describe a corpus.
+    Raises ConfigError for an unknown name (with the nearest ones), one that the lake needs for itself, or a file that
+    does not describe a corpus.
     """
-    path = next((p for folder in (OWN, BUILT_IN) if (p := folder / f"{name}.toml").is_file()), None)
-    if path is None:
+    if name in (DUPLICATES, TOKENIZER):
+        raise ConfigError(f"no corpus can be named {name!r}: the lake has a folder of that name for itself")
+    if name not in names():
         near = difflib.get_close_matches(name, names(), n=2) or names()
         raise ConfigError(f"no corpus {name!r}; did you mean {' or '.join(near)}?")
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from None
-    inputs = table.pop("input", [])
-    table["inputs"] = [build(Input, entry, f"{path} [[input]]") for entry in inputs]
+    path = next(p for folder in (OWN, BUILT_IN) if (p := folder / f"{name}.toml").is_file())
+    table = read(path)
+    for key in ("name", "inputs"):
+        if key in table:
+            raise ConfigError(f"{path}: unknown key {key!r}; a corpus has the name of its file, and [[input]]")
+    table["inputs"] = [build(Input, entry, f"{path} [[input]]") for entry in take_tables(table, "input", str(path))]
     table["clean"] = build(Clean, table.get("clean", {}), f"{path} [clean]")
     corpus = build(Corpus, {"name": name, **table}, str(path))
     if not corpus.inputs:

@@ -5,18 +5,42 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from typing import Any, TypeVar, get_type_hints
+import math
+import tomllib
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from corpora.errors import ConfigError
 
 Config = TypeVar("Config")
 
 
+def read(path: Path) -> dict[str, Any]:
+    """The table of a TOML file. Raises ConfigError, naming the file and the line, for one that is no TOML."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def take_tables(table: dict[str, Any], name: str, where: str) -> list[Any]:
+    """The tables `[[name]]`, taken out of the table that they are in. Raises ConfigError for anything else there."""
+    tables = table.pop(name, [])
+    if not isinstance(tables, list):
+        raise ConfigError(f"{where}: {name!r} must be a list of tables: write [[{name}]]")
+    return tables
+
+
 def build(cls: type[Config], table: dict[str, Any], where: str) -> Config:
     """The dataclass `cls` from a TOML table: lists become tuples, integers pass for floats.
 
-    Raises ConfigError, naming `where`, for a key that `cls` has not, one that it needs, or a value of another type.
+    Raises ConfigError, naming `where`, for a key that `cls` has not, one that it needs, or a value of another type or
+    one that `cls` refuses.
     """
+    if not isinstance(table, dict):
+        raise ConfigError(f"{where} must be a table, not {table!r}")
     fields = {f.name: f for f in dataclasses.fields(cls)}
     if unknown := sorted(table.keys() - fields.keys()):
         raise ConfigError(f"{where}: unknown key {unknown[0]!r}; there are {', '.join(fields)}")
@@ -27,22 +51,43 @@ def build(cls: type[Config], table: dict[str, Any], where: str) -> Config:
     values = {name: _as(hints[name], value, f"{where}: {name}") for name, value in table.items()}
     try:
         return cls(**values)
-    except ValueError as error:
+    except (ValueError, LookupError) as error:
         raise ConfigError(f"{where}: {error}") from None
 
 
 def _as(hint: Any, value: Any, where: str) -> Any:
     if isinstance(value, list):
         value = tuple(value)
-    if hint in (float, float | None) and type(value) is int:
+    if type(value) is int and float in (hint, *get_args(hint)):
         value = float(value)
-    plain = {str: str, int: int, bool: bool, float: float, str | None: str, float | None: float}.get(hint)
-    if plain and type(value) is not plain:
-        raise ConfigError(f"{where} must be {_NAMES[plain]}, not {value!r}")
+    if not _fits(value, hint):
+        raise ConfigError(f"{where} must be {_name(hint)}, not {value!r}")
     return value
 
 
-_NAMES = {str: "a string", int: "an integer", bool: "true or false", float: "a number"}
+_NAMES = {str: "a string", int: "an integer", bool: "true or false", float: "a finite number"}
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, argument) for argument in arguments)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_fits(item, arguments[0]) for item in value)
+    if origin in (dict, Mapping):
+        return isinstance(value, dict)
+    return type(value) is hint and not (hint is float and not math.isfinite(value))
+
+
+def _name(hint: Any) -> str:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_name(argument) for argument in arguments if argument is not types.NoneType)
+    if origin is tuple:
+        return f"a list, each item {_name(arguments[0])}"
+    return _NAMES.get(hint, "a table")
 
 
 def canonical(value: Any) -> bytes:

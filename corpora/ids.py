@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +19,8 @@ _VALUE[HEX] = np.arange(16)
 def doc_ids(corpus: str, source_file: str, byte_offsets: np.ndarray) -> pa.Array:
     """Ids of the records of one source file: large_string of 32 hex digits, (n,) from int64 offsets (n,).
 
-    The file has a 128-bit BLAKE2b of corpus and path; each half is mixed with the offset by a bijection of 64 bits, so two
-    records of one file never share an id, and records of different files do with the chance of a 128-bit hash.
+    The file has a 128-bit BLAKE2b of corpus and path; each half is mixed with the offset by a bijection of 64 bits, so
+    two records of one file never share an id, and records of different files do with the chance of a 128-bit hash.
     """
     name = hashlib.blake2b(f"{corpus}\0{source_file}".encode(), digest_size=16).digest()
     high, low = np.frombuffer(name, "<u8")
@@ -31,9 +32,7 @@ def content_hashes(texts: pa.Array) -> pa.Array:
     """BLAKE2b-128 of each text's UTF-8 bytes as 32 hex digits; null where the text is null."""
     data = memoryview(texts.buffers()[2] or b"")
     bounds = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1].tolist()
-    digests = b"".join(
-        hashlib.blake2b(data[begin:end], digest_size=16).digest() for begin, end in zip(bounds, bounds[1:])
-    )
+    digests = b"".join(hashlib.blake2b(data[begin:end], digest_size=16).digest() for begin, end in pairwise(bounds))
     halves = np.frombuffer(digests, ">u8").reshape(-1, 2)
     hashes = to_hex(halves[:, 0].astype(np.uint64), halves[:, 1].astype(np.uint64))
     if not texts.null_count:

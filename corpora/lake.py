@@ -1,7 +1,8 @@
 """The lake: immutable parts, manifests named by their content, and one small file per room that says what is in force.
 
-A room is a folder of the lake with one writer: a corpus, `duplicates`, or `tokenizer`. All I/O goes through fsspec. Nothing
-is ever changed in place: parts and manifests are spooled aside and renamed (or put whole); replacing `current` is the commit.
+A room is a folder of the lake with one writer: a corpus, `duplicates`, or `tokenizer`. All I/O goes through fsspec.
+Nothing is ever changed in place: parts and manifests are spooled aside and renamed (or put whole); replacing `current`
+is the commit.
 """
 
 from __future__ import annotations
@@ -28,10 +29,7 @@ from corpora.errors import AssayError
 from corpora.part import Part, PartWriter
 
 DUPLICATES, TOKENIZER = "duplicates", "tokenizer"  # rooms that are not corpora
-EXTENSION = {
-    "keys": "arrow",
-    "edges": "arrow",
-}  # of the kinds of parts that are not Parquet: keys in exchange between parts
+EXTENSION = {"keys": "arrow", "edges": "arrow"}  # of the kinds of parts that are not Parquet
 
 
 class LakeError(AssayError):
@@ -55,6 +53,7 @@ class Lake:
 
     def corpora(self) -> list[str]:
         """Names of the corpora that have something in force."""
+        self.fs.invalidate_cache()  # others write here too
         if not self.fs.isdir(self.root):
             return []
         folders = {Path(e["name"]).name for e in self.fs.ls(self.root, detail=True) if e["type"] == "directory"}
@@ -135,6 +134,7 @@ class Room:
     def sizes(self, kind: str) -> dict[str, int]:
         """sha256 -> bytes of the parts of a kind that are there."""
         folder = f"{self.root}/{kind}"
+        self.fs.invalidate_cache()  # workers elsewhere write here too
         if not self.fs.isdir(folder):
             return {}
         listed = ((Path(entry["name"]).name, entry["size"]) for entry in self.fs.ls(folder, detail=True))
@@ -154,7 +154,7 @@ class Room:
         return part
 
     def put(self, source: Path, name: str) -> None:
-        """Put a finished local file in the room under a name, whole or not at all; the local file is gone afterwards."""
+        """Move a finished local file into the room under a name, whole or not at all."""
         self._put(source, f"{self.root}/{name}")
 
     # Receipts
@@ -175,7 +175,7 @@ class Room:
 
     @property
     def spool(self) -> Path:
-        """Local folder for unfinished files, on the lake's own disk where it has one; only the holder of the lock uses it."""
+        """Local folder for unfinished files, on the lake's own disk if it has one; only for the holder of the lock."""
         if self._spool is None:
             raise LakeError(f"{self.root} is written without holding its lock")
         return self._spool
@@ -235,7 +235,7 @@ class Room:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
             with source.open("rb") as file:
                 os.fsync(file.fileno())
-            os.replace(source, target)
+            source.replace(target)
             _sync_folder(Path(target).parent)
         else:
             self.fs.put_file(str(source), target)

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 ROW_GROUP_BYTES = 8 << 20  # one row group is one batch of a later stage
 ROW_GROUP_ROWS = 1 << 17
 READ_BYTES = 4 << 20
+MISALIGNED = "parts that should be aligned have different numbers of rows"
 
 # Columns with few different values; of the others a dictionary would only cost time.
 DICTIONARY = ["corpus", "source_file", "license", "domain", "cik", "company", "form", "quarantine", "outcome", "reason",
@@ -57,9 +58,14 @@ class PartWriter:
         )
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Append a batch of the writer's schema."""
+        """Append a batch of the writer's schema. One that is far larger than a row group is cut in halves."""
+        if batch.num_rows > 1 and (batch.nbytes > 2 * self.row_group_bytes or batch.num_rows > 2 * ROW_GROUP_ROWS):
+            middle = batch.num_rows // 2
+            self.write(batch.slice(0, middle))
+            self.write(batch.slice(middle))
+            return
         self._pending.append(batch)
-        self._pending_bytes += batch.get_total_buffer_size() if batch.num_rows == 0 else batch.nbytes
+        self._pending_bytes += batch.nbytes
         self._pending_rows += batch.num_rows
         if self._pending_bytes >= self.row_group_bytes or self._pending_rows >= ROW_GROUP_ROWS:
             self._flush()
@@ -100,24 +106,39 @@ def batches(file: BinaryIO, columns: Sequence[str] | None = None) -> Iterator[pa
 
 
 def aligned(streams: Sequence[Iterator[pa.RecordBatch]]) -> Iterator[tuple[pa.RecordBatch, ...]]:
-    """Batches of parts whose rows are aligned, cut alike: at the borders of the first part's row groups."""
+    """Batches of parts whose rows are aligned, cut alike: at the borders of the first part's row groups.
+
+    Raises ValueError where one part has more rows than another.
+    """
     first, *others = streams
     cursors = [_Cursor(stream) for stream in others]
     for batch in first:
         yield batch, *(cursor.take(batch.num_rows) for cursor in cursors)
+    if any(cursor.more() for cursor in cursors):
+        raise ValueError(MISALIGNED)
 
 
 class _Cursor:
+    """A stream of batches that is read by numbers of rows."""
+
     def __init__(self, stream: Iterator[pa.RecordBatch]) -> None:
-        self._stream, self._rest = stream, None
+        self._stream: Iterator[pa.RecordBatch] = stream
+        self._rest: pa.RecordBatch | None = None
+
+    def more(self) -> bool:
+        """Whether any row is left."""
+        while self._rest is None or not self._rest.num_rows:
+            self._rest = next(self._stream, None)
+            if self._rest is None:
+                return False
+        return True
 
     def take(self, n: int) -> pa.RecordBatch:
+        """The next `n` rows, at least one."""
         taken: list[pa.RecordBatch] = []
         while n:
-            if self._rest is None or not self._rest.num_rows:
-                self._rest = next(self._stream, None)
-                if self._rest is None:
-                    raise ValueError("parts that should be aligned have different numbers of rows")
+            if not self.more():
+                raise ValueError(MISALIGNED)
             taken.append(self._rest.slice(0, n))
             n -= taken[-1].num_rows
             self._rest = self._rest.slice(taken[-1].num_rows)
@@ -125,7 +146,7 @@ class _Cursor:
 
 
 def row_digest(*columns: np.ndarray) -> int:
-    """A sum modulo 2^64 of one hash per row over uint64 columns: the same for any cut into parts and any order of rows."""
+    """A sum modulo 2^64 of one hash per row over uint64 columns: the same for any cut and any order of rows."""
     rows = np.zeros(len(columns[0]), np.uint64)
     for column in columns:
         rows = mix(rows ^ mix(column.astype(np.uint64)))
@@ -133,7 +154,7 @@ def row_digest(*columns: np.ndarray) -> int:
 
 
 def mix(x: np.ndarray) -> np.ndarray:
-    """SplitMix64's finaliser (Steele, Lea and Flood 2014): a bijection of uint64 whose output bits all depend on all input bits."""
+    """SplitMix64's finaliser (Steele, Lea and Flood 2014): a bijection of uint64 that spreads every bit."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -1,7 +1,7 @@
 """The Arrow schemas that stages exchange, written down once.
 
-Every column carries its meaning (and unit, where it has one) in its field metadata. Strings are `large_string` with int64
-offsets everywhere, so that a kernel is compiled once. A schema is a contract: `docs/design.md` changes first.
+Every column carries its meaning (and unit, where it has one) in its field metadata. Strings are `large_string` with
+int64 offsets everywhere, so that a kernel is compiled once. A schema is a contract: `docs/design.md` changes first.
 """
 
 from __future__ import annotations

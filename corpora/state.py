@@ -25,8 +25,8 @@ class State:
 def states(lake: Lake, profiles: Mapping[str, str]) -> list[State]:
     """How every corpus of the lake stands; `profiles`: fingerprint of each corpus's profile as it is now.
 
-    A corpus is stale when its ledger was made from other documents, another profile, another tokenizer, or other findings
-    than are in force: then its counts are not those of the lake.
+    A corpus is stale when its ledger was made from other documents, another profile, another tokenizer, or other
+    findings than are in force: then its counts are not those of the lake.
     """
     duplicates = lake.room(DUPLICATES).manifest("duplicates")
     tokenizer = lake.room(TOKENIZER).manifest("tokenizer")

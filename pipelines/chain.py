@@ -89,11 +89,8 @@ def _input(corpus: Corpus, format_: str | None) -> Input:
 
 
 def _common(folders: Sequence[str]) -> str:
-    return (
-        os.path.commonpath([os.path.abspath(folder) for folder in folders])
-        if "://" not in folders[0]
-        else os.path.commonprefix(folders).rpartition("/")[0]
-    )
+    """The folder that all of them are in."""
+    return os.path.commonpath([folder if "://" in folder else str(Path(folder).absolute()) for folder in folders])
 
 
 def choose_lake(
@@ -101,8 +98,8 @@ def choose_lake(
 ) -> tuple[Lake, Raw | None]:
     """The lake to write and the raw files to read; None where the lake is to go on with what it holds.
 
-    Without raw files a corpus that the given lake holds goes on from those it was ingested from; else the embedded sample
-    is used, in a lake of its own. Raises AssayError rather than mix the sample with real data.
+    Without raw files a corpus that the given lake holds goes on from those it was ingested from; else the embedded
+    sample is used, in a lake of its own. Raises AssayError rather than mix the sample with real data.
     """
     if raw is None and lake and corpus.name in Lake(lake).corpora():
         return Lake(lake), _remembered(Lake(lake).room(corpus.name), corpus, say)
@@ -120,7 +117,7 @@ def choose_lake(
 
 
 def every_corpus(lake: str | None) -> tuple[str, list[str]]:
-    """The lake and the corpora that `--all` means: those the lake holds or that have raw files; without any, the sample's."""
+    """The lake and the corpora that `--all` means: those it holds or that have raw files; without any, the sample's."""
     found = Lake(lake or LAKE)
     held = found.corpora()
     if not found.sample:
@@ -151,6 +148,8 @@ def run_ingest(lake: Lake, corpus: Corpus, raw: Raw, setup: Setup) -> Ingested:
         notes.write_text(json.dumps({"inputs": inputs, "sample": raw.sample}, indent=1) + "\n", "utf-8")
         room.put(notes, notes.name)
     _say_done(setup, f"{corpus.name}: documents", done.tasks, done.done)
+    if damaged := done.manifest["totals"]["unreadable"]:
+        setup.say(f'{corpus.name}: {damaged} raw files are damaged or empty; `assay sql "FROM drops"` counts the reasons.')
     return done
 
 
@@ -162,14 +161,15 @@ def run_deduplicate(lake: Lake, setup: Setup) -> dict[str, Any]:
         setup.say("duplicates: up to date.")
         return room.manifest("duplicates")
     with room.lock("deduplicate"):
-        manifest = deduplicate.deduplicate(lake, profiles, room, setup.runner, setup.show)
+        threads = replace(setup.runner, mode="threads")  # numpy alone: processes would only have to start
+        manifest = deduplicate.deduplicate(lake, profiles, room, threads, setup.show)
     found = sum(part["findings"]["rows"] for part in manifest["parts"] if part["findings"])
     setup.say(f"duplicates: {found:,} found among {len(profiles)} corpora.")
     return manifest
 
 
 def run_tokenizer(lake: Lake, path: Path | None, setup: Setup) -> dict[str, Any]:
-    """The tokenizer in force: of the file if one is given, else the lake's, else one trained now and marked provisional."""
+    """The tokenizer in force: the file's if one is given, else the lake's, else one trained now, marked provisional."""
     old = tokenizer_in_force.in_force(lake)
     if path is not None:
         new = tokenizer_in_force.set_from_file(lake, path)
@@ -178,7 +178,8 @@ def run_tokenizer(lake: Lake, path: Path | None, setup: Setup) -> dict[str, Any]
         return new
     if old is None:
         setup.say(
-            "No tokenizer is set: training a byte-level BPE on what is ingested, marked provisional (--tokenizer FILE sets one)."
+            "No tokenizer is set: training a byte-level BPE on what is ingested, marked provisional "
+            "(--tokenizer FILE sets one)."
         )
         return tokenizer_in_force.train_provisional(lake)
     return old

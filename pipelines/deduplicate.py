@@ -111,7 +111,7 @@ def deduplicate(
 
 @dataclass(frozen=True)
 class Keys:
-    """The work of a part: keys of its documents that no rule drops, so that no text is lost in favour of a dropped copy."""
+    """The work of a part: keys of the documents that no rule drops, so that no text is lost for a dropped copy."""
 
     lake: str
     profiles: dict[str, Profile]

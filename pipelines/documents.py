@@ -1,4 +1,7 @@
-"""Raw pieces -> batches of documents: read, clean, identify. Kernels over Arrow data; the reader is the only loop over documents."""
+"""Raw pieces -> batches of documents: read, clean, identify.
+
+Kernels over Arrow data; the reader is the only loop over documents.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +28,15 @@ DOMAIN = r"^[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^/?#@]*@)?(?:[wW]{3}\.)?(?P<domain>[^/
 
 
 def read(source: Source, format_: str, options: Any, counts: Counts) -> Iterator[pa.RecordBatch]:
-    """Batches of `schema.RECORD` of one source; a source in which nothing is found is itself a quarantined record."""
+    """Batches of `schema.RECORD` of one source; a file in which nothing is found is itself a quarantined record.
+
+    A later slice of a file may well be empty: its one line can begin, and be read, in the slice before.
+    """
     before = counts.records + sum(counts.skipped.values())
     yield from reader(format_).read(source, options, counts)
     counts.containers += 1
     counts.decoded_bytes += source.decoded_bytes
-    nothing = counts.records + sum(counts.skipped.values()) == before
+    nothing = source.start == 0 and counts.records + sum(counts.skipped.values()) == before
     if nothing:
         odd = RecordBuilder()
         odd.quarantine(source.start, 0, "empty file" if not source.decoded_bytes else "no documents")
@@ -82,7 +88,7 @@ def digest(documents: pa.RecordBatch) -> int:
 
 
 def rebatch(batches: Iterable[pa.RecordBatch], n_bytes: int, n_rows: int) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of at least `n_bytes` bytes or `n_rows` rows, but the last: small files make small batches."""
+    """The same rows in batches of at least `n_bytes` bytes or `n_rows` rows, but the last."""
     pending: list[pa.RecordBatch] = []
     size = rows = 0
     for batch in batches:

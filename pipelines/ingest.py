@@ -35,7 +35,7 @@ STAGE = "ingest"
 KINDS = ("documents", "signals", "signatures")
 OUTPUT_BYTES = 256 << 20  # text in one documents part: a task with more of it has several
 
-VERSIONED = ("corpus-assay", "numba", "pyarrow", "resiliparse", "mwparserfromhell")
+VERSIONED = ("corpus-assay", "numba", "pyarrow", "resiliparse")
 
 
 class TooManyQuarantined(AssayError):
@@ -98,7 +98,7 @@ def ingest(
 def _plan(
     corpus: Corpus, entry: RawInput, files: Sequence[RawFile], in_force: dict | None, room: Room, part_bytes: int
 ) -> Iterator[parts.Task]:
-    """Tasks of one input: files keep their task while it covers them unchanged; the others are grouped in order of path."""
+    """Tasks of one input: files keep their task while it covers them unchanged; the others are cut in order of path."""
     options = entry.input.reader_options(corpus.name)
     config = config_of(corpus, entry.input.format, options)
     by_path = {file.path: file for file in files}
@@ -266,8 +266,8 @@ def _refuse_quarantined(manifest: dict[str, Any], limit: float, room: Room) -> N
                     file.write("\t".join(str(value) for value in row.values()) + "\n")
     room.put(listing, listing.name)
     raise TooManyQuarantined(
-        f"{quarantined:,} of {records:,} records of {room.name} could not be read, more than --max-quarantined {limit:.2%}: "
-        f"see {room.root}/{listing.name}; nothing was published"
+        f"{quarantined:,} of {records:,} records of {room.name} could not be read, more than --max-quarantined "
+        f"{limit:.2%}: see {room.root}/{listing.name}; nothing was published"
     )
 
 

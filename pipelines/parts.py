@@ -1,16 +1,15 @@
-"""The one chain that every stage runs: tasks in, receipts out; and the tasks that raw files are cut into.
+"""The one chain that every stage runs: tasks in, receipts out.
 
-A task is the unit of work, of resuming and of determinism. A worker does it as a stream of batches, puts its parts in the
-lake and leaves a receipt. A task whose receipt is there and whose parts are whole is not done again.
+A task is the unit of work, of resuming and of determinism. A worker does it as a stream of batches, puts its parts in
+the lake and leaves a receipt. A task whose receipt is there and whose parts are whole is not done again.
 """
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import threading
 import time
 import traceback
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from corpora.lake import Room
 from pipelines.runners import Local
 
 BEAT = 0.5  # seconds between two signs of life of a worker
+PROGRESS = ".bytes"  # files in which workers keep how many bytes they have read
 
 
 class StageFailed(AssayError):
@@ -61,10 +61,10 @@ Show = Callable[[str, int, int], None]
 
 
 class Watch:
-    """A worker's line to the driver: progress in bytes, and the word to stop. Both are small files, so any runner has them."""
+    """A worker's line to the driver: progress in bytes, and the word to stop; small files, as any runner has them."""
 
-    def __init__(self, folder: Path, task: Task) -> None:
-        self._file, self._stop = folder / task.key, folder / "stop"
+    def __init__(self, folder: Path) -> None:
+        self._file, self._stop = folder / f"{uuid.uuid4().hex}{PROGRESS}", folder / "stop"
         self._bytes, self._beat = 0, 0.0
 
     def advance(self, n_bytes: int) -> None:
@@ -83,13 +83,14 @@ class _Do(beam.DoFn):
     def __init__(self, stage: str, work: Work, room: Room, folder: Path) -> None:
         self.stage, self.work, self.room, self.folder = stage, work, room, folder
 
+    def setup(self) -> None:
+        self.watch = Watch(self.folder)
+
     def process(self, task: Task) -> Iterator[str]:
-        watch = Watch(self.folder, task)
         try:
-            watch.advance(0)
-            receipt = self.work(task, self.room, watch)
+            self.watch.advance(0)
+            receipt = self.work(task, self.room, self.watch)
             self.room.write_receipt(self.stage, task.key, {"stage": self.stage, "config": task.config, **receipt})
-            watch.advance(0)
         except Interrupted:
             pass
         except Exception as error:
@@ -99,7 +100,7 @@ class _Do(beam.DoFn):
 
 
 def done(room: Room, stage: str, tasks: Sequence[Task], kinds: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """key -> receipt of the tasks that need not be done again: the receipt is there and every part it names is whole."""
+    """key -> receipt of the tasks that need not be done again: receipt there, and every part that it names whole."""
     sizes = {kind: room.sizes(kind) for kind in kinds}
     receipts = {}
     for task in tasks:
@@ -126,16 +127,19 @@ def run(
     if missing:
         folder = room.spool / f"run-{stage}"
         folder.mkdir()
-        chain = threading.Thread(target=_chain, args=(stage, missing, work, room, runner, folder), daemon=True)
-        _follow(chain, stage, missing, folder, show)
+        ended = threading.Event()
+        chain = threading.Thread(target=_chain, args=(stage, missing, work, room, runner, folder, ended), daemon=True)
+        chain.start()
+        _follow(ended, stage, sum(task.size for task in missing), folder, show)
         receipts |= done(room, stage, missing, kinds)
         _check(stage, missing, receipts, folder)
     return receipts
 
 
-def _chain(stage: str, tasks: list[Task], work: Work, room: Room, runner: Local, folder: Path) -> None:
-    """The pipeline, in a thread with SIGINT blocked: threads and processes that it starts inherit that, and Ctrl-C is ours."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _chain(
+    stage: str, tasks: list[Task], work: Work, room: Room, runner: Local, folder: Path, ended: threading.Event
+) -> None:
+    """The pipeline, which blocks until it is done: it has a thread of its own, so that the driver can follow it."""
     try:
         with runner.pipeline() as pipeline:
             (
@@ -146,17 +150,20 @@ def _chain(stage: str, tasks: list[Task], work: Work, room: Room, runner: Local,
             )
     except Exception:
         (folder / "pipeline.failed").write_text(traceback.format_exc(), "utf-8")
+    finally:
+        ended.set()
 
 
-def _follow(chain: threading.Thread, stage: str, tasks: list[Task], folder: Path, show: Show) -> None:
-    """Show progress until the chain ends; at Ctrl-C tell the workers to stop after their batch."""
-    total = sum(task.size for task in tasks)
-    chain.start()
+def _follow(ended: threading.Event, stage: str, total: int, folder: Path, show: Show) -> None:
+    """Show progress until the chain ends; at Ctrl-C tell the workers to stop after their batch.
+
+    It waits for an event: a `Thread.join` that Ctrl-C interrupts takes the thread for ended (Python before 3.13).
+    """
     stopped = False
-    while chain.is_alive():
+    while not ended.is_set():
         try:
-            chain.join(BEAT / 2)
-            show(stage, min(_progress(tasks, folder), total), total)
+            ended.wait(BEAT / 2)
+            show(stage, min(_progress(folder), total), total)
         except KeyboardInterrupt:
             (folder / "stop").touch()
             stopped = True
@@ -165,12 +172,9 @@ def _follow(chain: threading.Thread, stage: str, tasks: list[Task], folder: Path
         raise Interrupted(f"{stage} was stopped; what is done stays, and the same command goes on with what is missing")
 
 
-def _progress(tasks: list[Task], folder: Path) -> int:
-    total = 0
-    for task in tasks:
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            total += min(int((folder / task.key).read_text()), task.size)
-    return total
+def _progress(folder: Path) -> int:
+    """Bytes that all workers together have read."""
+    return sum(int(file.read_text() or 0) for file in folder.glob(f"*{PROGRESS}"))
 
 
 def _check(stage: str, tasks: list[Task], receipts: dict[str, Any], folder: Path) -> None:

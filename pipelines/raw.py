@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import fsspec
 
 from corpora.catalog import Input
+from corpora.errors import ConfigError
 from corpora.readers import reader
 from corpora.readers.decompress import compression
 
+WILD = re.compile(r"[*?[]")
 PART_BYTES = 64 << 20  # raw bytes of one task: a list of small files, or a slice of a large one
 
 
@@ -42,34 +47,59 @@ class Piece:
 def find(root: str, pattern: str) -> list[RawFile]:
     """The files under a root that match a glob, in order of path; a folder that matches gives all that it holds.
 
-    Hidden files (a name that begins with a dot) are not raw files.
+    A pattern that is itself the name of a file or a folder means that one. Links are followed. Hidden files (a name
+    that begins with a dot) are not raw files. Raises ConfigError for a link that leads nowhere or in a circle, and for
+    a name that is not UTF-8: no ledger could hold it.
     """
     fs, base = fsspec.core.url_to_fs(root)
-    target = os.path.normpath(f"{base}/{pattern}")
-    found = {target: fs.info(target)} if fs.isfile(target) else fs.glob(target, detail=True)
-    if not pattern.endswith("**"):
-        for folder in [path for path, info in found.items() if info["type"] == "directory"]:
-            found |= fs.find(folder, detail=True)
-    files = []
-    for path, info in found.items():
+    target = os.path.normpath(f"{base.rstrip('/')}/{pattern}")
+    literal = fs.exists(target)
+    if literal:
+        listed = {target: fs.info(target)}
+    else:
+        folder = os.path.normpath(base + "/.." * pattern.split("/").count(".."))
+        listed = fs.glob(WILD.sub(r"[\g<0>]", folder) + target[len(folder) :], detail=True)
+    files: dict[str, RawFile] = {}
+    while listed:
+        path, info = listed.popitem()
         relative = os.path.relpath(path, base)
-        if info["type"] != "file" or any(name.startswith(".") and name != ".." for name in relative.split("/")):
+        if any(name.startswith(".") and name not in (".", "..") for name in relative.split("/")):
             continue
+        if info.get("islink"):
+            info = _followed(fs, path) | {"islink": True}
+        if info["type"] == "directory" and (literal or info.get("islink") or not pattern.endswith("**")):
+            listed |= fs.find(path, detail=True)
+        if info["type"] != "file":
+            continue
+        try:
+            relative.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(f"the name of the raw file {relative!r} is not UTF-8; rename it") from None
         version = info.get("ETag") or info.get("mtime") or info.get("LastModified") or info.get("created") or ""
-        files.append(RawFile(relative, fs.unstrip_protocol(path), info["size"], str(version)))
-    return sorted(files)
+        files[path] = RawFile(relative, fs.unstrip_protocol(path), info["size"], str(version))
+    return sorted(files.values())
+
+
+def _followed(fs: fsspec.AbstractFileSystem, path: str) -> dict[str, Any]:
+    """What a link of a local disk leads to."""
+    try:
+        info = fs.info(path)
+    except OSError as error:
+        raise ConfigError(f"the raw file {path} is a link that leads nowhere: {error.strerror}") from None
+    if os.path.realpath(path) in map(os.path.realpath, Path(path).parents):
+        raise ConfigError(f"the raw folder {path} is a link to a folder that it is in")
+    return info
 
 
 def fixed_prefix(pattern: str) -> tuple[str, str]:
-    """A glob as (the folder before its first wildcard, the rest); a folder as (the folder, `**`)."""
-    folders = pattern.rstrip("/").split("/")
-    wild = next((i for i, name in enumerate(folders) if any(c in name for c in "*?[")), None)
-    if wild is not None:
-        return "/".join(folders[:wild]) or ("/" if pattern.startswith("/") else "."), "/".join(folders[wild:])
+    """A glob as (folder before its first wildcard, the rest), a file as (folder, name), a folder as (folder, `**`)."""
     fs, path = fsspec.core.url_to_fs(pattern)
     if fs.isdir(path):
-        return pattern.rstrip("/"), "**"
-    return "/".join(folders[:-1]) or ("/" if pattern.startswith("/") else "."), folders[-1]
+        return pattern.rstrip("/") or "/", "**"
+    folders = pattern.rstrip("/").split("/")
+    wild = next((i for i, name in enumerate(folders) if WILD.search(name)), None)
+    last = len(folders) - 1 if wild is None or fs.isfile(path) else wild
+    return "/".join(folders[:last]) or ("/" if pattern.startswith("/") else "."), "/".join(folders[last:])
 
 
 def cut(files: Sequence[RawFile], entry: Input, part_bytes: int) -> Iterable[list[Piece]]:

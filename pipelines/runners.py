@@ -1,15 +1,24 @@
-"""Where pipelines run. The runner is always named: Beam's plain DirectRunner would try to download a Prism binary first."""
+"""Where pipelines run.
+
+The runner is always named: Beam's plain DirectRunner would try to download a Prism binary first.
+"""
 
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from dataclasses import dataclass
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.environments import EmbeddedPythonGrpcEnvironment, SubprocessSDKEnvironment
 
-MODES = {"threads": "multi_threading", "processes": "multi_processing"}
+MODES = ("threads", "processes")
+
+# Ctrl-C in a terminal reaches every process of it: workers leave it to the driver. -P: no import from the user's folder.
+WORKER = f"trap '' INT; exec {shlex.quote(sys.executable)} -P -m pipelines.worker"
 
 
 @dataclass(frozen=True)
@@ -24,8 +33,9 @@ class Local:
     def pipeline(self) -> beam.Pipeline:
         """A pipeline with this runner."""
         workers = self.workers or len(os.sched_getaffinity(0))
-        options = PipelineOptions(
-            ["--direct_num_workers", str(workers), "--direct_running_mode", MODES[self.mode]],
-            default_sdk_harness_log_level="ERROR",
-        )
-        return beam.Pipeline(runner=FnApiRunner(), options=options)
+        if self.mode == "processes":
+            environment = SubprocessSDKEnvironment.from_command_string(WORKER)
+        else:
+            environment = EmbeddedPythonGrpcEnvironment.default()
+        options = PipelineOptions(["--direct_num_workers", str(workers)])
+        return beam.Pipeline(runner=FnApiRunner(default_environment=environment), options=options)

@@ -27,7 +27,7 @@ Ragged = tuple[np.ndarray, np.ndarray]  # offsets of n + 1 lists, int64; ids of 
 
 # gigatoken 0.10 remembers every word it meets (its issue 36): 10 bytes of memory per byte of text when all words
 # differ, under 1 for real text. After this many bytes of text it starts anew, which takes 0.1 to 0.8 s.
-CACHED_BYTES = 1 << 29
+CACHED_BYTES = 1 << 28
 CHUNK_BYTES = 1 << 20  # `tokenizers` holds some 450 bytes per id until its batch is done
 SAMPLE_BYTES = 1 << 19  # of documents compared by `choose`: 0.3 s of `tokenizers` on one core
 SAMPLE_CHARACTERS = 1 << 15  # of one of them, so that one long document does not stand for all

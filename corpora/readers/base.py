@@ -1,4 +1,4 @@
-"""What readers share: the source they read, the counts they keep, the builder of batches for those that go row by row."""
+"""What readers share: the counts they keep, the builder of batches for those that go row by row, dates."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Counts:
 
 
 class RecordBuilder:
-    """Collects records one at a time into batches of `schema.RECORD`: for formats whose extractor works on one document.
+    """Collects records one at a time into batches of `schema.RECORD`: for extractors that work on one document.
 
     `add` and `quarantine` return a batch when one is full, else None; `flush` returns the rest, or None.
     """
@@ -64,7 +64,9 @@ class RecordBuilder:
         self._text_bytes += len(encoded)
         return self.flush() if self._text_bytes >= self.batch_bytes else None
 
-    def quarantine(self, byte_offset: int, raw_bytes: int, reason: str, **columns: str | date | None) -> pa.RecordBatch | None:
+    def quarantine(
+        self, byte_offset: int, raw_bytes: int, reason: str, **columns: str | date | None
+    ) -> pa.RecordBatch | None:
         """Add a record that could not be read, with the reason."""
         self._rows.append({"byte_offset": byte_offset, "raw_bytes": raw_bytes, "quarantine": reason, **columns})
         return self.flush() if len(self._rows) >= 65_536 else None
@@ -85,9 +87,10 @@ class RecordBuilder:
 
 
 def iso_date(value: str) -> date | None:
-    """The date that a string begins with in ISO 8601 (`2019-04-25T12:57:54Z`), or None."""
+    """The date that a string begins with in ISO 8601's extended form (`2019-04-25T12:57:54Z`), or None."""
+    day = value[:10]
     try:
-        return date.fromisoformat(value[:10])
+        return date.fromisoformat(day) if day[4:5] == day[7:8] == "-" else None
     except ValueError:
         return None
 
@@ -96,6 +99,7 @@ def iso_dates(values: pa.Array) -> pa.Array:
     """`iso_date` of every string, as date32."""
     days = pc.utf8_slice_codeunits(values, 0, 10)
     whole = pc.match_substring_regex(days, r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$")
+    whole = pc.and_(whole, pc.invert(pc.starts_with(days, "0000")))  # a year that ISO 8601 has, and Python has not
     if not pc.all(whole, min_count=0).as_py():
         days = pc.if_else(whole, days, pa.scalar(None, days.type))
     try:

@@ -1,22 +1,29 @@
 """gzip, Zstandard and bzip2 as a stream of blocks in bounded memory, with all that can be decoded before any damage.
 
-Compression is recognised by content, not by name. Several members (gzip), frames (Zstandard) or streams (bzip2) one after
-the other are one file, as the formats' own tools have it; zero padding after the last one is legal.
+Compression is recognised by content, not by name. Several members (gzip), frames (Zstandard) or streams (bzip2) one
+after the other are one file, as the formats' own tools have it; zero padding after the last one is legal.
 """
 
 from __future__ import annotations
 
 import bz2
+import contextlib
 import zlib
 from collections.abc import Iterator
 
 import zstandard
 
 BLOCK_BYTES = 1 << 20  # decoded bytes in one block, at most
+BZIP2_STEP = 4 << 10  # decoded bytes at a time: bz2 gives none of a step in which it finds damage
 ZSTD_STEP = 4 << 10  # compressed bytes at a time: 4 KiB of Zstandard expand to 128 MiB at the worst
 ZSTD_MAX_WINDOW = 1 << 31  # what `zstd --long=31` writes
 
-MAGIC = {"gzip": (b"\x1f\x8b",), "zstd": (b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18"), "bzip2": (b"BZh",)}
+MAGIC = {
+    "gzip": (b"\x1f\x8b",),
+    "zstd": (b"\x28\xb5\x2f\xfd", *(bytes([low]) + b"\x2a\x4d\x18" for low in range(0x50, 0x60))),  # skippable frames
+    "bzip2": tuple(b"BZh%d" % level for level in range(1, 10)),
+}
+MAGIC_BYTES = 4
 
 
 class Damaged(Exception):
@@ -29,15 +36,18 @@ def compression(head: bytes) -> str | None:
 
 
 def decompressed(raw: Iterator[bytes]) -> Iterator[bytes]:
-    """Decoded blocks of a file given as raw blocks, which must not be empty. Raises `Damaged` after the last good block."""
-    first = next(raw, b"")
+    """Decoded blocks of a file given as raw blocks, none of them empty. Raises `Damaged` after the last good block."""
+    first = b""
+    while len(first) < MAGIC_BYTES and (block := next(raw, None)):
+        first += block
     name = compression(first)
     if name is None:
         if first:
             yield first
         yield from raw
         return
-    member, pending = None, b""
+    member: _Gzip | _Bzip2 | _Zstd | None = None
+    pending = b""
     for block in _chain(first, raw):
         pending += block
         while True:
@@ -48,8 +58,7 @@ def decompressed(raw: Iterator[bytes]) -> Iterator[bytes]:
                 if not _may_begin(name, pending):
                     raise Damaged(f"garbage after the {name} stream")
                 member = _MEMBERS[name]()
-            for data in member.decode(pending):
-                yield data
+            yield from member.decode(pending)
             pending = b""
             if not member.finished:
                 break
@@ -68,7 +77,7 @@ def _may_begin(name: str, head: bytes) -> bool:
 
 
 class _Gzip:
-    """One gzip member. What precedes a wrong checksum is still given out: zlib alone would swallow it with the error."""
+    """One gzip member. What precedes a wrong checksum is given out: zlib alone would swallow it with the error."""
 
     def __init__(self) -> None:
         self._decoder = zlib.decompressobj(wbits=31)
@@ -81,9 +90,10 @@ class _Gzip:
             try:
                 data = self._decoder.decompress(pending, size)
             except zlib.error as error:
-                if size == 1:
-                    raise Damaged("damaged gzip stream") from error
                 self._decoder, size = before, size // 2
+                if not size:
+                    yield from self._up_to_damage(pending)
+                    raise Damaged("damaged gzip stream") from error
                 continue
             if data:
                 yield data
@@ -93,6 +103,13 @@ class _Gzip:
             pending = self._decoder.unconsumed_tail
             if not pending and len(data) < size:
                 return
+
+    def _up_to_damage(self, pending: bytes) -> Iterator[bytes]:
+        """What the bytes before the damaged one decode to: a wrong checksum comes some bytes after all of the data."""
+        with contextlib.suppress(zlib.error):
+            for byte in pending:
+                if data := self._decoder.decompress(bytes([byte])):
+                    yield data
 
 
 class _Bzip2:
@@ -105,7 +122,7 @@ class _Bzip2:
     def decode(self, pending: bytes) -> Iterator[bytes]:
         try:
             while not self._decoder.eof:
-                data = self._decoder.decompress(pending, BLOCK_BYTES)
+                data = self._decoder.decompress(pending, BZIP2_STEP)
                 pending = b""
                 if data:
                     yield data

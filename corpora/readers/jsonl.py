@@ -1,8 +1,8 @@
 """JSON Lines: one JSON object per line, plain or compressed; the layouts of The Pile, C4 and Dolma among others.
 
-Lines are cut here, with a length limit. A block of lines is parsed at once by pyarrow with an explicit schema; only a block
-in which anything is odd (invalid UTF-8, a malformed line, a field of another type) is parsed line by line. pyarrow alone
-over a whole file would give up at one bad line and let invalid UTF-8 through.
+Lines are cut here, with a length limit. A block of lines is parsed at once by pyarrow with an explicit schema; only a
+block in which anything is odd (invalid UTF-8, a malformed line, a field of another type) is parsed line by line.
+pyarrow alone over a whole file would give up at one bad line and let invalid UTF-8 through.
 """
 
 from __future__ import annotations
@@ -41,16 +41,23 @@ class Options:
     """What `[input.options]` may say of a JSON Lines input."""
 
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _FIELDS)
-    """Column of `documents` -> the JSON fields it is taken from, the first that is there; `meta.set` names a nested one."""
+    """Column of `documents` -> the JSON fields it is taken from, the first not null; `meta.set` names a nested one."""
     max_record_bytes: int = MAX_RECORD_BYTES
     """Bytes of the longest line that is read; a longer one is quarantined."""
 
     def __post_init__(self) -> None:
-        fields = {name: (paths,) if isinstance(paths, str) else tuple(paths) for name, paths in self.fields.items()}
+        fields = {name: (paths,) if isinstance(paths, str) else paths for name, paths in self.fields.items()}
+        for name, paths in fields.items():
+            if not isinstance(paths, list | tuple) or not all(isinstance(path, str) for path in paths):
+                raise ValueError(f"fields: {name} must be the name of a JSON field or a list of names, not {paths!r}")
+        fields = {name: tuple(paths) for name, paths in fields.items()}
         if unknown := fields.keys() - set(RECORD.names) | fields.keys() & {"byte_offset", "raw_bytes", "quarantine"}:
             raise ValueError(f"fields names {sorted(unknown)[0]!r}, which is no column a JSON field can fill")
         if not fields.get("text"):
             raise ValueError("fields must say where the text is")
+        if self.max_record_bytes < 1:
+            raise ValueError(f"max_record_bytes must be at least 1, not {self.max_record_bytes}")
+        _json_schema({path for paths in fields.values() for path in paths})
         object.__setattr__(self, "fields", fields)
 
 
@@ -77,7 +84,7 @@ def read(source: Source, options: Options, counts: Counts) -> Iterator[pa.Record
 
 
 def _cut(source: Source, limit: int) -> Iterator[tuple[int, bytes | int]]:
-    """Runs of whole lines with the offset of the first, or, for a line beyond `limit`, its length in the lines' place."""
+    """Runs of whole lines with the offset of the first; for a line beyond `limit` its length in the lines' place."""
     pending, offset, too_long = bytearray(), source.start, 0
     for position, block in _slice(source):
         if not pending and not too_long:
@@ -106,14 +113,16 @@ def _cut(source: Source, limit: int) -> Iterator[tuple[int, bytes | int]]:
 
 
 def _slice(source: Source) -> Iterator[tuple[int, bytes]]:
-    """Blocks of the lines that begin after `start` (or at 0) and not after `end`: each line of a file is in one slice."""
+    """Blocks of the lines that begin after `start` (or at 0) and not after `end`: each line is in one slice."""
     position, inside = source.start, source.start == 0
     for block in source.blocks():
-        following = position + len(block)
         if not inside:
             begin = block.find(b"\n") + 1
             inside = begin > 0
-            position, block = (position + begin, block[begin:]) if inside else (following, b"")
+            position, block = position + (begin or len(block)), block[begin:] if inside else b""
+            if source.end is not None and position + (not inside) > source.end:
+                return  # one line spans the slice: none begins in it
+        following = position + len(block)
         if source.end is not None and following > source.end:
             end = block.find(b"\n", max(0, source.end - position)) + 1
             if end:
@@ -151,8 +160,15 @@ class _Parser:
 
     def parse(self, offset: int, lines: bytes) -> Iterator[pa.RecordBatch]:
         """The batch of a run of whole lines that begins at `offset`, if any of them is not blank."""
-        begin, end = _line_bounds(lines, start=len(BOM) if offset == 0 and lines.startswith(BOM) else 0)
-        blank = np.array([not lines[b:e].strip() for b, e in zip(begin, end)]) if _maybe_blank(lines, begin) else np.zeros(len(begin), bool)
+        start = len(BOM) if offset == 0 and lines.startswith(BOM) else 0
+        if start == len(lines):
+            return
+        begin, end = _line_bounds(lines, start)
+        blank = (
+            np.array([not lines[b:e].strip() for b, e in zip(begin, end)])
+            if _maybe_blank(lines, begin)
+            else np.zeros(len(begin), bool)
+        )
         if blank.any():
             self.counts.skip("blank line", int((end - begin)[blank].sum()), int(blank.sum()))
             begin, end = begin[~blank], end[~blank]
@@ -163,11 +179,7 @@ class _Parser:
         if table is None:
             yield from self._one_by_one(lines, offset, begin, end)
             return
-        columns = {"byte_offset": begin + offset, "raw_bytes": end - begin}
-        for name, paths in self.options.fields.items():
-            found = [_nested(table, path) for path in paths]
-            value = found[0] if len(found) == 1 else pc.coalesce(*found)
-            columns[name] = iso_dates(value) if pa.types.is_date32(RECORD.field(name).type) else value
+        columns = {"byte_offset": begin + offset, "raw_bytes": end - begin} | self._columns(table)
         columns["quarantine"] = pc.if_else(pc.is_null(columns["text"]), "no text", pa.scalar(None, pa.large_string()))
         yield _record_batch(columns, len(begin))
 
@@ -192,12 +204,21 @@ class _Parser:
             return None
         return table if len(table) == len(begin) else None
 
+    def _columns(self, table: pa.Table) -> dict[str, pa.Array]:
+        """Columns of `schema.RECORD` from those of parsed lines."""
+        columns = {}
+        for name, paths in self.options.fields.items():
+            found = [_nested(table, path) for path in paths]
+            value = found[0] if len(found) == 1 else pc.coalesce(*found)
+            columns[name] = iso_dates(value) if pa.types.is_date32(RECORD.field(name).type) else value
+        return columns
+
     def _one_by_one(self, lines: bytes, offset: int, begin: np.ndarray, end: np.ndarray) -> Iterator[pa.RecordBatch]:
         rows = RecordBuilder()
         for b, e in zip(begin.tolist(), end.tolist()):
-            values = self._values(lines[b:e])
-            if isinstance(values, str):
-                batch = rows.quarantine(offset + b, e - b, values)
+            values, reason = self._values(lines[b:e])
+            if reason:
+                batch = rows.quarantine(offset + b, e - b, reason, **values)
             else:
                 batch = rows.add(offset + b, e - b, **values)
             if batch:
@@ -205,29 +226,34 @@ class _Parser:
         if batch := rows.flush():
             yield batch
 
-    def _values(self, line: bytes) -> dict[str, Any] | str:
-        """Columns of one line, or why it is quarantined."""
+    def _values(self, line: bytes) -> tuple[dict[str, Any], str | None]:
+        """Columns of one line, and why it is quarantined if it is."""
         if len(line) > self.options.max_record_bytes:
-            return f"line longer than {self.options.max_record_bytes} bytes"
+            return {}, f"line longer than {self.options.max_record_bytes} bytes"
         try:
             document = orjson.loads(line.decode("utf-8"))
         except UnicodeDecodeError:
-            return "invalid UTF-8"
+            return {}, "invalid UTF-8"
         except orjson.JSONDecodeError:
-            return "not JSON"
+            # pyarrow takes NaN and any depth: what is good among good lines must be good beside a bad one.
+            table = self._at_once(line, np.array([0]), np.array([len(line)]))
+            if table is None:
+                return {}, "not JSON"
+            values = {name: column[0].as_py() for name, column in self._columns(table).items()}
+            return values, "no text" if values["text"] is None else None
         if not isinstance(document, dict):
-            return "not a JSON object"
+            return {}, "not a JSON object"
         values = {name: _first(document, paths) for name, paths in self.options.fields.items()}
-        if values["text"] is None:
-            return "no text"
+        reason = None
         if not isinstance(values["text"], str):
-            return "text is not a string"
+            reason = "no text" if values["text"] is None else "text is not a string"
+            values["text"] = None
         for name, value in values.items():
             if pa.types.is_date32(RECORD.field(name).type):
                 values[name] = iso_date(value) if isinstance(value, str) else None
             elif value is not None and not isinstance(value, str):
-                values[name] = str(value) if isinstance(value, int | float) else None
-        return values
+                values[name] = orjson.dumps(value).decode() if isinstance(value, int | float) else None
+        return values, reason
 
 
 def _line_bounds(lines: bytes, start: int) -> tuple[np.ndarray, np.ndarray]:
@@ -245,13 +271,15 @@ def _maybe_blank(lines: bytes, begin: np.ndarray) -> bool:
 
 
 def _json_schema(paths: set[str]) -> pa.Schema:
-    """The explicit schema of a set of dotted paths to strings."""
+    """The explicit schema of a set of dotted paths to strings. Raises ValueError for a path inside another."""
     tree: dict[str, Any] = {}
     for path in sorted(paths):
         node = tree
         *parents, leaf = path.split(".")
         for parent in parents:
             node = node.setdefault(parent, {})
+            if node is None:
+                raise ValueError(f"fields cannot take both {parent!r} and {path!r}: one is inside the other")
         node[leaf] = None
 
     def type_of(node: dict | None) -> pa.DataType:

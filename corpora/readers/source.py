@@ -15,8 +15,8 @@ from corpora.readers.decompress import BLOCK_BYTES, Damaged, decompressed
 class Source:
     """A raw file to read, and what became of reading it.
 
-    `blocks()` does not raise on damaged data: it ends, and `damage` says why in a few words. What was decoded before the
-    damage has been yielded; the reader quarantines the piece that it was in the middle of.
+    `blocks()` does not raise on damaged data: it ends, and `damage` says why in a few words. What was decoded before
+    the damage has been yielded; the reader quarantines the piece that it was in the middle of.
     """
 
     path: str
@@ -34,7 +34,7 @@ class Source:
     """Bytes that `blocks` has yielded so far."""
 
     def blocks(self) -> Iterator[bytes]:
-        """Decompressed bytes from `start` to the end of the file, at most `BLOCK_BYTES` at a time, none of them empty."""
+        """Decompressed blocks from `start` to the end of the file, none of them empty or above `BLOCK_BYTES`."""
         with fsspec.open(self.url, "rb") as file:
             file.seek(self.start)
             blocks = decompressed(self._raw(file)) if self.start == 0 else self._raw(file)
@@ -46,7 +46,7 @@ class Source:
                 self.damage = str(damaged)
 
     def read(self, limit: int) -> bytes:
-        """All decompressed bytes, or as many as there are up to `limit`; beyond it `damage` says so."""
+        """All decompressed bytes, or the first `limit` of more; then `damage` says so."""
         parts, total = [], 0
         for block in self.blocks():
             parts.append(block)
@@ -54,7 +54,7 @@ class Source:
             if total > limit:
                 self.damage = f"larger than {limit} bytes"
                 break
-        return b"".join(parts)
+        return b"".join(parts)[:limit]
 
     def _raw(self, file: BinaryIO) -> Iterator[bytes]:
         while block := file.read(BLOCK_BYTES):

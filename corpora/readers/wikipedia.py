@@ -1,8 +1,9 @@
 """MediaWiki export XML (the `pages-articles` dumps): one record per page, its wikitext reduced to text.
 
 Wikitext has no grammar, but what carries no text is bracketed, so it is taken out from the innermost outwards, each
-pass one regular expression that takes time linear in what it reads. On the pages at hand this leaves nothing for a
-parser such as mwparserfromhell to resolve, which takes about twenty times as long.
+pass one regular expression that takes time linear in what it reads. The parser mwparserfromhell 0.7.2 was tried first:
+1 MB/s on articles where these passes make 15-21, and time quadratic in the input, 60 s for one page of 32,000 unclosed
+`<ref>`, in C code that nothing can interrupt. On 25 long articles 99.98 % of its words are also in the text made here.
 Source: https://www.mediawiki.org/wiki/Help:Export (format), https://www.mediawiki.org/wiki/Help:Formatting (wikitext).
 """
 

@@ -22,8 +22,8 @@ def copies(
 ) -> Copies:
     """All but one of the documents of each key; arrays (n,) of one range of keys, in any order.
 
-    The document that is kept has the lowest priority number, and among equals the lowest doc_id: a hash, so that neither
-    the order of arrival nor the cut into parts decides.
+    The document that is kept has the lowest priority number, and among equals the lowest doc_id: a hash, so that
+    neither the order of arrival nor the cut into parts decides.
     """
     if not len(key_high):
         return Copies(np.zeros(0, np.int64), np.zeros(0, np.int64))

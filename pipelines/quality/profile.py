@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from corpora.config import build, digest
+from corpora.config import build, digest, read, take_tables
 from corpora.errors import ConfigError
 from corpora.schema import SIGNALS
 
@@ -81,16 +80,22 @@ class Verdicts:
 def load(name: str) -> Profile:
     """The profile of that name: the user's own before the built-in one.
 
-    Raises ConfigError for an unknown name, and for a rule on an unknown column or one that can match nothing.
+    Raises ConfigError for an unknown name, for two rules of one name, and for a rule on an unknown column or one that
+    can match nothing.
     """
     path = next((p for folder in (OWN, BUILT_IN) if (p := folder / f"{name}.toml").is_file()), None)
     if path is None:
         known = sorted({p.stem for folder in (OWN, BUILT_IN) for p in folder.glob("*.toml")})
         raise ConfigError(f"no profile {name!r}; there are {', '.join(known)}")
-    table = tomllib.loads(path.read_text("utf-8"))
-    rules = [build(Rule, rule, f"{path} [[rule]]") for rule in table.pop("rule", [])]
+    table = read(path)
+    for key in ("name", "rules"):
+        if key in table:
+            raise ConfigError(f"{path}: unknown key {key!r}; a profile has the name of its file, and [[rule]]")
+    rules = [build(Rule, rule, f"{path} [[rule]]") for rule in take_tables(table, "rule", str(path))]
     if len(rules) > MAX_RULES:
         raise ConfigError(f"{path}: {len(rules)} rules, more than {MAX_RULES}")
+    if twice := [rule.name for i, rule in enumerate(rules) if any(rule.name == other.name for other in rules[:i])]:
+        raise ConfigError(f"{path}: two rules are named {twice[0]!r}: the ledger could not tell them apart")
     return build(Profile, {"name": name, "rules": rules, **table}, str(path))
 
 
@@ -101,11 +106,12 @@ def judge(signals: pa.RecordBatch, profile: Profile) -> Verdicts:
     measured, threshold = np.full(n, np.nan), np.full(n, np.nan)
     for index, rule in enumerate(profile.rules):
         value = signals[rule.column].cast(pa.float64()).to_numpy(zero_copy_only=False)  # null becomes NaN, which passes
-        below = value < (-np.inf if rule.minimum is None else rule.minimum)
-        above = value > (np.inf if rule.maximum is None else rule.maximum)
-        fails = below | above
+        minimum = -np.inf if rule.minimum is None else rule.minimum
+        maximum = np.inf if rule.maximum is None else rule.maximum
+        below = value < minimum
+        fails = below | (value > maximum)
         failed |= fails.astype(np.uint64) << np.uint64(index)
         new = fails & (first < 0)
         first[new], measured[new] = index, value[new]
-        threshold[new] = np.where(below, rule.minimum if rule.minimum is not None else np.nan, rule.maximum)[new]
+        threshold[new] = np.where(below, minimum, maximum)[new]
     return Verdicts(failed, first, measured, threshold)

@@ -1,0 +1,102 @@
+"""A small project with raw files, a tokenizer, and a way to run the stages on it in this process."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from corpora import catalog
+from corpora.lake import Lake
+from pipelines import chain
+from pipelines.runners import Local
+from tokenizer.train import train_bpe
+
+WORDS = "the market rose after earnings beat what analysts of the bank had expected in a quarter of rates".split()
+
+
+def prose(seed: int, n_words: int = 80) -> str:
+    """A text that every rule of the base profile keeps, another for every seed."""
+    return " ".join(f"{WORDS[(seed * 7 + i * (seed % 5 + 1)) % len(WORDS)]}" for i in range(n_words)) + f" number {seed}."
+
+
+@dataclass
+class Project:
+    """A folder with raw files and a lake."""
+
+    folder: Path
+    tokenizer: Path
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(self.folder / "lake")
+
+    def write(self, corpus: str, name: str, texts: list[str | dict], end: bytes = b"") -> Path:
+        """A JSON Lines file of a corpus, gzipped when its name says so."""
+        path = self.folder / "data" / "raw" / corpus / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        records = [{"id": str(i), "text": t} if isinstance(t, str) else t for i, t in enumerate(texts)]
+        data = b"".join(json.dumps(record).encode() + b"\n" for record in records) + end
+        path.write_bytes(gzip.compress(data, mtime=0) if name.endswith(".gz") else data)
+        return path
+
+    def setup(self, workers: int = 1, mode: str = "threads", **options) -> chain.Setup:
+        return chain.Setup(Local(workers, mode), lambda *progress: None, self.said.append, **options)
+
+    def ingest(self, corpus: str, *raw: str, **options):
+        wanted = catalog.load(corpus)
+        files = chain.raw_of(wanted, raw or [str(self.folder / "data" / "raw" / corpus)], None)
+        return chain.run_ingest(self.lake, wanted, files, self.setup(**options))
+
+    def tokenize(self, *corpora: str, **options) -> None:
+        """What `assay tokenize` does after the ingest."""
+        setup = self.setup(**options)
+        chain.run_deduplicate(self.lake, setup)
+        in_force = chain.run_tokenizer(self.lake, self.tokenizer, setup)
+        chain.run_tokenize(self.lake, corpora or self.lake.corpora(), in_force, setup)
+
+    def ledger(self, corpus: str) -> list[dict]:
+        """Rows of a corpus's ledger, in order."""
+        room = self.lake.room(corpus)
+        parts = [part["ledger"]["sha256"] for part in room.manifest("ledger")["parts"]]
+        return [row for sha256 in parts for batch in room.read("ledger", sha256) for row in batch.to_pylist()]
+
+    def outcomes(self, corpus: str) -> dict[str, int]:
+        """Documents per outcome, from the rows."""
+        rows = self.ledger(corpus)
+        return {outcome: n for outcome in ("quarantined", "dropped", "duplicate", "kept")
+                if (n := sum(row["outcome"] == outcome for row in rows))}  # fmt: skip
+
+
+    def published(self) -> dict[str, bytes]:
+        """Name -> bytes of all in the lake that must not depend on where, when and by how many workers it was made."""
+        root = self.folder / "lake"
+        files = {str(path.relative_to(root)): path for path in sorted(root.rglob("*")) if path.is_file()}
+        notes = (".lock", "run.json", "quarantine.tsv")
+        return {n: p.read_bytes() for n, p in files.items() if "/receipts/" not in n and p.name not in notes}
+
+    prose = staticmethod(prose)
+
+
+@pytest.fixture(scope="session")
+def tokenizer_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    path.write_bytes(train_bpe([pa.array([prose(i) for i in range(50)], pa.large_string())], 400))
+    return path
+
+
+@pytest.fixture
+def project(tmp_path: Path, tokenizer_file: Path) -> Project:
+    return Project(tmp_path, tokenizer_file)
+
+
+@pytest.fixture
+def new_project(tmp_path_factory: pytest.TempPathFactory, tokenizer_file: Path) -> Callable[[], Project]:
+    """Makes further projects, each in a folder of its own."""
+    return lambda: Project(tmp_path_factory.mktemp("project"), tokenizer_file)
