@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from corpora.errors import AssayError, ConfigError
 
@@ -210,11 +212,11 @@ def sql(
         _shell(connection)
         return
     try:
-        result = connection.execute(query)
-        columns = [column[0] for column in result.description or []]
-        rows = result.fetchall()
+        columns, rows = _answer(connection, query)
     except duckdb.Error as error:
         raise ConfigError(str(error).splitlines()[0]) from None
+    if not columns:
+        raise ConfigError("the query is empty")
     _print(columns, rows, [dict(zip(columns, row)) for row in rows], as_json)
 
 
@@ -246,7 +248,9 @@ def _setup(workers: int, mode: str, max_quarantined: float = 0.01, part_mb: int 
 
 
 def _say(sentence: str) -> None:
-    err.print(sentence, markup=False, soft_wrap=True)
+    from planner.report.terminal import visible
+
+    err.print(Text(visible(sentence)), soft_wrap=True)
 
 
 def _lake(lake: str | None) -> Lake:
@@ -279,18 +283,35 @@ def _show_corpora(lake: Lake, names: list[str], as_json: bool) -> None:
         return
     stale = [row for row in found["corpora"] if row["command"]]
     if stale:
-        _say(f"Stale: {', '.join(row['corpus'] for row in stale)}; `{stale[0]['command']}` brings the lake up to date.")
+        _say(
+            f"Not current: {', '.join(row['corpus'] for row in stale)}; `{stale[0]['command']}` brings all up to date."
+        )
     if found["tokenizer"] and found["tokenizer"]["provisional"]:
         _say("The tokenizer is provisional, trained here on what was ingested; `--tokenizer FILE` sets a final one.")
 
 
 def _print(columns: list[str], rows: list[Any], as_object: Any, as_json: bool, title: str = "") -> None:
     if as_json:
-        print(json.dumps(as_object, indent=1, ensure_ascii=False, default=str))
+        print(json.dumps(_json(as_object), indent=1, ensure_ascii=False, default=str))
         return
     from planner.report.terminal import table
 
     out.print(table(columns, rows, title))
+
+
+def _json(value: Any) -> Any:
+    """A value as JSON can say it: keys are strings, and null stands for what is no finite number."""
+    if isinstance(value, dict):
+        return {str(key): _json(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _answer(connection: Any, query: str) -> tuple[list[str], list[tuple]]:
+    """Columns and rows of what a query gives; neither where it holds no statement."""
+    result = connection.execute(query)
+    return ([column[0] for column in result.description], result.fetchall()) if result else ([], [])
 
 
 def _shell(connection: Any) -> None:
@@ -307,9 +328,8 @@ def _shell(connection: Any) -> None:
         if not lines[-1].rstrip().endswith(";"):
             continue
         try:
-            result = connection.execute("\n".join(lines))
-            columns = [column[0] for column in result.description or []]
-            _print(columns, result.fetchall(), None, as_json=False)
+            columns, rows = _answer(connection, "\n".join(lines))
+            _print(columns, rows, None, as_json=False)
         except duckdb.Error as error:
             err.print(str(error), markup=False)
         lines = []

@@ -94,13 +94,17 @@ class Room:
 
     def manifest(self, stage: str) -> dict[str, Any] | None:
         """The manifest in force of a stage, or None."""
+        return self.in_force(stage)[1]
+
+    def in_force(self, stage: str) -> tuple[str, dict[str, Any]] | tuple[None, None]:
+        """File name and content of the manifest in force of a stage; (None, None) where there is none."""
         name = self.current().get(stage)
         if name is None:
-            return None
+            return None, None
         manifest = self.lake.read_json(f"{self.name}/manifests/{name}")
         if manifest is None:
             raise LakeError(f"{self.root}/current names the manifest {name}, which is not there")
-        return manifest
+        return name, manifest
 
     def publish(self, **manifests: dict[str, Any]) -> None:
         """Put the manifests of some stages in force, all at once; those of other stages stay."""

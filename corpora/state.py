@@ -16,11 +16,6 @@ class State:
     stale: tuple[str, ...]
     """Why its ledger is not that of the lake as it is, in a few words each; nothing where it is."""
 
-    @property
-    def command(self) -> str | None:
-        """The command that brings it up to date, or None."""
-        return "assay tokenize --all" if self.stale else None
-
 
 def states(lake: Lake, profiles: Mapping[str, str]) -> list[State]:
     """How every corpus of the lake stands; `profiles`: fingerprint of each corpus's profile as it is now.

@@ -149,7 +149,9 @@ def run_ingest(lake: Lake, corpus: Corpus, raw: Raw, setup: Setup) -> Ingested:
         room.put(notes, notes.name)
     _say_done(setup, f"{corpus.name}: documents", done.tasks, done.done)
     if damaged := done.manifest["totals"]["unreadable"]:
-        setup.say(f'{corpus.name}: {damaged} raw files are damaged or empty; `assay sql "FROM drops"` counts the reasons.')
+        setup.say(
+            f'{corpus.name}: {damaged} raw files are damaged or empty; `assay sql "FROM drops"` counts the reasons.'
+        )
     return done
 
 

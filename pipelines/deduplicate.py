@@ -7,7 +7,7 @@ findings  each part: its edges, aligned with its rows
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,22 +27,26 @@ from pipelines.runners import Local
 STAGE = "duplicates"
 
 
-def inputs_of(lake: Lake, profiles: Mapping[str, Profile]) -> dict[str, dict[str, Any]]:
+Ingested = dict[str, tuple[str, dict[str, Any]]]  # corpus -> file name and content of its ingest manifest
+
+
+def ingested(lake: Lake) -> Ingested:
+    """The ingest manifests in force, read once: a corpus may be ingested anew while its documents are compared."""
+    return {name: lake.room(name).in_force("ingest") for name in lake.corpora()}
+
+
+def inputs_of(manifests: Ingested, profiles: Mapping[str, Profile]) -> dict[str, dict[str, Any]]:
     """What the findings depend on: of each corpus its documents, its priority and what its profile drops."""
     return {
-        name: {
-            "ingest": lake.room(name).current()["ingest"],
-            "priority": lake.room(name).manifest("ingest")["priority"],
-            "profile": profiles[name].fingerprint,
-        }
-        for name in lake.corpora()
+        corpus: {"ingest": name, "priority": manifest["priority"], "profile": profiles[corpus].fingerprint}
+        for corpus, (name, manifest) in manifests.items()
     }
 
 
 def up_to_date(lake: Lake, profiles: Mapping[str, Profile]) -> bool:
     """Whether the findings in force are those of the lake as it is."""
     manifest = lake.room(DUPLICATES).manifest(STAGE)
-    return manifest is not None and manifest["inputs"] == inputs_of(lake, profiles)
+    return manifest is not None and manifest["inputs"] == inputs_of(ingested(lake), profiles)
 
 
 def deduplicate(
@@ -52,61 +56,80 @@ def deduplicate(
 
     `profiles`: of each corpus in the lake. The caller holds the lock of `room`, the lake's room `duplicates`.
     """
-    inputs = inputs_of(lake, profiles)
-    described = [
-        {"corpus": name, "priority": inputs[name]["priority"]}
-        | {kind: part[kind]["sha256"] for kind in ("documents", "signals", "signatures")}
-        | {"rows": part["documents"]["rows"]}
-        for name in inputs
-        for task in lake.room(name).manifest("ingest")["tasks"]
-        for part in task["parts"]
-    ]
-    bits = exchange.range_bits(sum(part["rows"] for part in described))
-    key_tasks = [
-        parts.Task(
-            name=f"{part['corpus']} part {part['documents'][:12]}",
-            inputs=[part["signals"], part["signatures"]],
-            config=digest(["keys", profiles[part["corpus"]].fingerprint, bits, exact.VERSION, exchange.VERSION]),
-            size=part["rows"] * exchange.KEY_BYTES,
-            details={"corpus": part["corpus"], "bits": bits},
-        )
-        for part in described
-    ]
-    keys = parts.run("keys", key_tasks, Keys(lake.url, dict(profiles)), room, runner, show, ["keys"])
-    sources = [
-        (keys[task.key]["parts"][0]["keys"]["sha256"], part["priority"]) for task, part in zip(key_tasks, described)
-    ]
-    range_tasks = [
-        parts.Task(
-            f"range {index}",
-            [index, digest(sources)],
-            digest(["edges", exact.VERSION, exchange.VERSION]),
-            exchange.RANGE_BYTES,
-        )
-        for index in range(1 << bits)
-    ]
-    edges = parts.run("edges", range_tasks, Edges(sources), room, runner, show, ["edges"])
-    edge_files = [edges[task.key]["parts"][0]["edges"]["sha256"] for task in range_tasks]
-    finding_tasks = [
-        parts.Task(
-            task.name,
-            [part["documents"], index, digest(edge_files)],
-            digest(["findings", exact.VERSION]),
-            task.size,
-            index,
-        )
-        for index, (task, part) in enumerate(zip(key_tasks, described))
-    ]
-    findings = parts.run("findings", finding_tasks, Findings(edge_files), room, runner, show, ["findings"])
-    listed = []
-    for task, part in zip(finding_tasks, described):
-        written = findings[task.key]["parts"]
-        found = written[0]["findings"] if written else None
-        listed.append({"corpus": part["corpus"], "documents": part["documents"], "findings": found})
-    manifest = {"stage": STAGE, "inputs": inputs, "parts": listed}
+    manifests = ingested(lake)
+    described = list(_parts(manifests))
+
+    def done(stage: str, tasks: list[parts.Task], work: parts.Work) -> list[dict[str, Any] | None]:
+        """What a chain wrote for each task, in order."""
+        receipts = parts.run(stage, tasks, work, room, runner, show, [stage])
+        return [next((part[stage] for part in receipts[task.key]["parts"]), None) for task in tasks]
+
+    bits = exchange.range_bits(sum(part.rows for part in described))
+    keys = done("keys", _key_tasks(described, profiles, bits), Keys(lake.url, dict(profiles)))
+    sources = [(key["sha256"], part.priority) for key, part in zip(keys, described)]
+    edges = [edge["sha256"] for edge in done("edges", _range_tasks(sources, bits), Edges(sources))]
+    findings = done("findings", _finding_tasks(described, edges), Findings(edges))
+
+    manifest = {
+        "stage": STAGE,
+        "inputs": inputs_of(manifests, profiles),
+        "parts": [
+            {"corpus": part.corpus, "documents": part.documents, "findings": found}
+            for part, found in zip(described, findings)
+        ],
+    }
     if manifest != room.manifest(STAGE):
         room.publish(duplicates=manifest)
     return manifest
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of some corpus, as its ingest published it."""
+
+    corpus: str
+    priority: int
+    documents: str
+    signals: str
+    signatures: str
+    rows: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.corpus} part {self.documents[:12]}"
+
+
+def _parts(manifests: Ingested) -> Iterator[_Part]:
+    for corpus, (_, manifest) in manifests.items():
+        for part in (part for task in manifest["tasks"] for part in task["parts"]):
+            shas = (part[kind]["sha256"] for kind in ("documents", "signals", "signatures"))
+            yield _Part(corpus, manifest["priority"], *shas, part["documents"]["rows"])
+
+
+def _key_tasks(described: list[_Part], profiles: Mapping[str, Profile], bits: int) -> list[parts.Task]:
+    return [
+        parts.Task(
+            name=part.name,
+            inputs=[part.signals, part.signatures],
+            config=digest(["keys", profiles[part.corpus].fingerprint, bits, exact.VERSION, exchange.VERSION]),
+            size=part.rows * exchange.KEY_BYTES,
+            details={"corpus": part.corpus, "bits": bits},
+        )
+        for part in described
+    ]
+
+
+def _range_tasks(sources: list[tuple[str, int]], bits: int) -> list[parts.Task]:
+    config, keys = digest(["edges", exact.VERSION, exchange.VERSION]), digest(sources)
+    return [parts.Task(f"range {r}", [r, keys], config, exchange.RANGE_BYTES) for r in range(1 << bits)]
+
+
+def _finding_tasks(described: list[_Part], edges: list[str]) -> list[parts.Task]:
+    config, found = digest(["findings", exact.VERSION]), digest(edges)
+    return [
+        parts.Task(part.name, [part.documents, index, found], config, part.rows * exchange.KEY_BYTES, index)
+        for index, part in enumerate(described)
+    ]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpora.catalog import Clean, Corpus
 from corpora.config import digest
@@ -209,7 +210,7 @@ class _Output:
         self.writers["signals"].write(signals.signals(documents))
         self.writers["signatures"].write(documents.select(SIGNATURES.names).cast(SIGNATURES))
         self.rows += documents.num_rows
-        self.text_bytes += sum(documents["n_bytes"].drop_null().to_pylist())
+        self.text_bytes += pc.sum(documents["n_bytes"]).as_py() or 0
         self.digest = (self.digest + kernels.digest(documents)) % 2**64
 
     def close(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from corpora import ids
 from corpora.config import digest
-from corpora.lake import DUPLICATES, Lake, Room
+from corpora.lake import DUPLICATES, Lake, LakeError, Room
 from corpora.part import PartWriter, aligned, row_digest
 from corpora.schema import COUNTS, DOCUMENTS, LEDGER, OUTCOMES, TOKENS
 from pipelines import outcome, parts
@@ -48,11 +48,14 @@ class Tokenized:
 def tasks_of(lake: Lake, corpus: str, profile: Profile, fingerprint: str) -> list[parts.Task]:
     """The tasks that make a corpus's ledger and tokens: one per documents part, with its findings in force."""
     found = lake.room(DUPLICATES).manifest("duplicates")["parts"]
+    ingested = lake.room(corpus).manifest("ingest")["tasks"]
     findings = {part["documents"]: part["findings"] and part["findings"]["sha256"] for part in found}
     tasks = []
-    for task in lake.room(corpus).manifest("ingest")["tasks"]:
+    for task in ingested:
         for part in task["parts"]:
             documents = part["documents"]["sha256"]
+            if documents not in findings:
+                raise LakeError(f"{corpus} was ingested anew meanwhile: run the same command again")
             tasks.append(
                 parts.Task(
                     name=task["inputs"][0]["path"],

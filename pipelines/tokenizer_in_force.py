@@ -67,6 +67,8 @@ def _publish(lake: Lake, tokenizer_json: bytes, trained_on: dict[str, Any] | Non
     if old and old["fingerprint"] == fingerprint:
         return old
     with room.lock("tokenize"):
+        if trained_on and (set_meanwhile := room.manifest(STAGE)):
+            return set_meanwhile
         spooled = room.spool / "tokenizer.json"
         spooled.write_bytes(identity.canonical(tokenizer_json))
         room.put(spooled, f"tokenizer-{fingerprint}.json")
