@@ -67,7 +67,7 @@ def deduplicate(
     bits = exchange.range_bits(sum(part.rows for part in described))
     keys = done("keys", _key_tasks(described, profiles, bits), Keys(lake.url, dict(profiles)))
     sources = [(key["sha256"], part.priority) for key, part in zip(keys, described)]
-    edges = [edge["sha256"] for edge in done("edges", _range_tasks(sources, bits), Edges(sources))]
+    edges = [edge["sha256"] for edge in done("edges", _range_tasks(described, sources, bits), Edges(sources))]
     findings = done("findings", _finding_tasks(described, edges), Findings(edges))
 
     manifest = {
@@ -119,9 +119,10 @@ def _key_tasks(described: list[_Part], profiles: Mapping[str, Profile], bits: in
     ]
 
 
-def _range_tasks(sources: list[tuple[str, int]], bits: int) -> list[parts.Task]:
+def _range_tasks(described: list[_Part], sources: list[tuple[str, int]], bits: int) -> list[parts.Task]:
+    n_bytes = sum(part.rows for part in described) * exchange.KEY_BYTES >> bits
     config, keys = digest(["edges", exact.VERSION, exchange.VERSION]), digest(sources)
-    return [parts.Task(f"range {r}", [r, keys], config, exchange.RANGE_BYTES) for r in range(1 << bits)]
+    return [parts.Task(f"range {r}", [r, keys], config, n_bytes) for r in range(1 << bits)]
 
 
 def _finding_tasks(described: list[_Part], edges: list[str]) -> list[parts.Task]:

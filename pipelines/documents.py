@@ -32,17 +32,26 @@ def read(source: Source, format_: str, options: Any, counts: Counts) -> Iterator
 
     A later slice of a file may well be empty: its one line can begin, and be read, in the slice before.
     """
-    before = counts.records + sum(counts.skipped.values())
+    before, cut_before = _cut(counts)
     yield from reader(format_).read(source, options, counts)
     counts.containers += 1
-    counts.decoded_bytes += source.decoded_bytes
-    nothing = source.start == 0 and counts.records + sum(counts.skipped.values()) == before
+    pieces, cut = _cut(counts)
+    counts.decoded_bytes += source.decoded_bytes if source.whole else cut - cut_before  # slices read past their border
+    nothing = source.start == 0 and pieces == before
     if nothing:
         odd = RecordBuilder()
         odd.quarantine(source.start, 0, "empty file" if not source.decoded_bytes else "no documents")
         counts.record(0)
         yield odd.flush()
     counts.unreadable += bool(nothing or source.damage)
+
+
+def _cut(counts: Counts) -> tuple[int, int]:
+    """Pieces that were cut so far, and their bytes."""
+    return (
+        counts.records + sum(counts.skipped.values()),
+        counts.raw_bytes + sum(counts.skipped_bytes.values()),
+    )
 
 
 def clean(texts: pa.Array, rules: Clean, cleaned: Counter[str]) -> pa.Array:

@@ -17,7 +17,7 @@ from apache_beam.transforms.environments import EmbeddedPythonGrpcEnvironment, S
 
 MODES = ("threads", "processes")
 
-# Ctrl-C in a terminal reaches every process of it: workers leave it to the driver. -P: no import from the user's folder.
+# Ctrl-C in a terminal reaches every process of it: workers leave it to the driver. -P: nothing from the user's folder.
 WORKER = f"trap '' INT; exec {shlex.quote(sys.executable)} -P -m pipelines.worker"
 
 

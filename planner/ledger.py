@@ -1,13 +1,13 @@
-"""The lake as SQL: totals as tables, rows as views, and the questions people ask as the `.sql` files beside this module.
+"""The lake as SQL: totals as tables, rows as views, and the questions people ask as the `.sql` files in `sql/`.
 
-`catalog.duckdb` is a cache of that for any DuckDB shell: absolute paths, no extension, rebuilt when it is behind or moved.
+`catalog.duckdb` is a cache of that for any DuckDB shell: absolute paths, no extension, rebuilt when behind or moved.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,9 @@ def connect(lake: Lake, profiles: Mapping[str, str]) -> duckdb.DuckDBPyConnectio
 
 
 def overview(lake: Lake, profiles: Mapping[str, str]) -> dict[str, Any]:
-    """What the lake holds, from manifests alone: per corpus the documents of each outcome, tokens, and what is stale."""
+    """What the lake holds, from manifests alone: per corpus documents of each outcome, tokens, and what is stale."""
     corpora = []
+    command = f"assay tokenize --all --lake {lake.url}"
     for state in states(lake, profiles):
         room = lake.room(state.corpus)
         rows = (room.manifest("ledger") or {"totals": []})["totals"]
@@ -54,7 +55,7 @@ def overview(lake: Lake, profiles: Mapping[str, str]) -> dict[str, Any]:
             {"corpus": state.corpus, "documents": room.manifest("ingest")["totals"]["records"]}
             | documents
             | {"tokens": sum(r["tokens"] for r in rows if r["outcome"] == "kept")}
-            | {"state": "; ".join(state.stale) or "current", "command": state.command}
+            | {"state": "; ".join(state.stale) or "current", "command": command if state.stale else None}
         )
     tokenizer = lake.room(TOKENIZER).manifest("tokenizer")
     return {"lake": lake.url, "sample": lake.sample, "tokenizer": tokenizer, "corpora": corpora}
@@ -106,10 +107,8 @@ def _fill(connection: duckdb.DuckDBPyConnection, lake: Lake, profiles: Mapping[s
     _table(connection, "totals", pa.Table.from_pylist(list(_totals(lake)), TOTALS))
     _table(connection, "skipped", pa.Table.from_pylist(list(_skipped(lake)), SKIPPED))
     for kind, columns in PARTS.items():
-        paths = [_url(lake, path) for path in _paths(lake, kind)]
-        if paths:
-            files = ", ".join(_literal(path) for path in paths)
-            connection.execute(f"CREATE VIEW {kind}_parts AS SELECT * FROM read_parquet([{files}])")
+        if paths := list(_paths(lake, kind)):
+            connection.execute(f"CREATE VIEW {kind}_parts AS SELECT * FROM {parquet(lake, paths)}")
         else:
             _table(connection, f"{kind}_parts", columns.empty_table())
     for view in VIEWS:
@@ -165,8 +164,10 @@ def _paths(lake: Lake, kind: str) -> Iterator[str]:
         yield from (room.path(kind, part[kind]["sha256"]) for part in listed if part[kind])
 
 
-def _url(lake: Lake, path: str) -> str:
-    return path if lake.local else lake.fs.unstrip_protocol(path)
+def parquet(lake: Lake, paths: Sequence[str]) -> str:
+    """Parquet files of a lake as a table of DuckDB."""
+    urls = [path if lake.local else lake.fs.unstrip_protocol(path) for path in paths]
+    return f"read_parquet([{', '.join(map(_literal, urls))}])"
 
 
 def _table(connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:

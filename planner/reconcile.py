@@ -1,8 +1,8 @@
 """Proof that every document is accounted for, or the first place where one is not.
 
-Three records are made independently: what readers counted while they cut the raw files (ingest manifest), the rows of the
-ledger, and the lengths of the token lists. They are compared with each other and with the manifests' totals, so that a row
-removed from any of them shows, also when all checksums are made anew.
+Three records are made independently: what readers counted while they cut the raw files (ingest manifest), the rows of
+the ledger, and the lengths of the token lists. They are compared with each other and with the manifests' totals, so
+that a row removed from any of them shows, also when all checksums are made anew.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import duckdb
 from corpora.config import digest
 from corpora.lake import DUPLICATES, TOKENIZER, Lake, LakeError, Room
 from corpora.part import sha256_of
+from planner.ledger import parquet
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,9 @@ def _corpus(room: Room, connection: duckdb.DuckDBPyConnection) -> Iterator[Check
     if ledger is None:
         yield Check(name, "ledger", False, f"{name} is not tokenized yet: run `assay tokenize {name}`")
         return
-    ingested = [part["documents"]["sha256"] for task in ingest["tasks"] for part in task["parts"]]
-    if ingested != [part["documents"] for part in ledger["parts"]]:
+    ingested = [part for task in ingest["tasks"] for part in task["parts"]]
+    sources = [(part["documents"]["sha256"], part["signals"]["sha256"]) for part in ingested]
+    if sources != [(part["documents"], part["signals"]) for part in ledger["parts"]]:
         yield Check(
             name,
             "ledger",
@@ -112,21 +114,25 @@ def _corpus(room: Room, connection: duckdb.DuckDBPyConnection) -> Iterator[Check
         )
         return
     rows, totals, lists = Counter(), Counter(), 0
-    for part in ledger["parts"]:
-        paths = {kind: _file(room, kind, part[kind]) for kind in ("documents", "counts", "ledger", "tokens")}
-        if fault := next(_faults(connection, paths), None):
+    for found, made in zip(ingested, ledger["parts"]):
+        parts = {kind: (made if kind in MADE else found)[kind] for kind in (*FOUND, *MADE)}
+        files = {kind: _file(room, kind, part) for kind, part in parts.items()}
+        try:
+            fault = next(_faults(connection, files), None)
+            groups = connection.execute(TOTALS.format(**files)).fetchall()
+            lists += connection.execute(f"SELECT coalesce(sum(len(tokens)), 0) FROM {files['tokens']}").fetchone()[0]
+        except duckdb.Error as error:
+            fault = _unreadable(error)
+        if fault := fault or next(_miscounted(room, parts, groups), None):
             yield Check(name, "rows", False, fault)
             return
-        for outcome, reason, *sums in connection.execute(TOTALS.format(**paths)).fetchall():
+        for outcome, reason, *sums in groups:
             rows[outcome, reason] += sums[0]
             totals.update({(outcome, reason, column): value for column, value in zip(SUMS, sums)})
-        lists += connection.execute(f"SELECT coalesce(sum(len(tokens)), 0) FROM {paths['tokens']}").fetchone()[0]
-    yield Check(
-        name,
-        "rows",
-        True,
-        f"{rows.total():,} documents: same ids, bytes and tokens in documents, counts, ledger and tokens",
+    detail = (
+        f"{rows.total():,} documents: same ids in the same order, same sizes and tokens in {', '.join(FOUND + MADE)}"
     )
+    yield Check(name, "rows", True, detail)
 
     counted, quarantined = (
         ingest["totals"],
@@ -164,15 +170,12 @@ def _counted(name: str, ingest: dict[str, Any]) -> Check:
                 False,
                 f"the reader of {place} counted {task['counts']['records']:,} records, its parts have {rows:,} rows",
             )
-    for what in ("containers", "records", "raw_bytes", "decoded_bytes"):
-        found = sum(task["counts"][what] for task in ingest["tasks"])
-        if found != ingest["totals"][what]:
-            return Check(
-                name,
-                "readers",
-                False,
-                f"{what}: the tasks counted {found:,}, the total says {ingest['totals'][what]:,}",
-            )
+    for what, said in ingest["totals"].items():
+        counts = [task["counts"][what] for task in ingest["tasks"]]
+        found = dict(sum(map(Counter, counts), Counter())) if isinstance(said, dict) else sum(counts)
+        if found != said:
+            detail = f"{what}: the tasks counted {_shown(found)}, the total says {_shown(said)}"
+            return Check(name, "readers", False, detail)
     skipped = sum(ingest["totals"]["skipped"].values())
     totals = ingest["totals"]
     return Check(
@@ -183,12 +186,25 @@ def _counted(name: str, ingest: dict[str, Any]) -> Check:
     )
 
 
-def _faults(connection: duckdb.DuckDBPyConnection, paths: dict[str, str]) -> Iterator[str]:
+def _faults(connection: duckdb.DuckDBPyConnection, files: dict[str, str]) -> Iterator[str]:
     """Documents of one part that its files do not agree about."""
-    for sql, what in FAULTS:
-        found = connection.execute(sql.format(**paths)).fetchone()
-        if found:
-            yield f"document {found[0]} {what} ({paths['ledger']})"
+    for kind, sql, what in FAULTS:
+        if found := connection.execute(sql.format(**files)).fetchone():
+            expected, other = found
+            same = f"document {expected} {what}"
+            moved = f"{kind} have document {other or 'none'} where the ledger has {expected or 'none'} next"
+            yield f"{same if expected == other else moved}: {files['ledger']}"
+
+
+def _miscounted(room: Room, parts: dict[str, dict[str, Any] | None], groups: list[tuple[Any, ...]]) -> Iterator[str]:
+    """Files of one part that have not as many rows as the manifests list."""
+    rows = sum(n for _, _, n, *_ in groups)
+    kept = sum(n for outcome, _, n, *_ in groups if outcome == "kept")
+    for kind, part in parts.items():
+        there = kept if kind == "tokens" else rows
+        listed = part["rows"] if part else 0
+        if listed != there:
+            yield f"the manifest lists {listed:,} rows of {kind} where there are {there:,}: {_file(room, kind, part)}"
 
 
 def _survivors(lake: Lake, corpora: list[str], connection: duckdb.DuckDBPyConnection) -> Iterator[Check]:
@@ -200,14 +216,19 @@ def _survivors(lake: Lake, corpora: list[str], connection: duckdb.DuckDBPyConnec
     ]
     if not files:
         return
-    ledger = f"read_parquet({[path if lake.local else lake.fs.unstrip_protocol(path) for path in files]})"
+    try:
+        yield from _once_and_kept(parquet(lake, files), connection)
+    except duckdb.Error as error:
+        yield Check("lake", "documents", False, _unreadable(error))
+
+
+def _once_and_kept(ledger: str, connection: duckdb.DuckDBPyConnection) -> Iterator[Check]:
     twice = connection.execute(f"SELECT doc_id FROM {ledger} GROUP BY doc_id HAVING count(*) > 1 LIMIT 1").fetchone()
     detail = f"document {twice[0]} stands twice in the ledger" if twice else "every document stands once in the ledger"
     yield Check("lake", "documents", twice is None, detail)
     duplicates = f"SELECT doc_id, duplicate_of FROM {ledger} WHERE outcome = 'duplicate'"
-    lost = connection.execute(
-        f"SELECT doc_id, duplicate_of FROM ({duplicates}) ANTI JOIN (SELECT doc_id AS kept FROM {ledger} WHERE outcome = 'kept') ON duplicate_of = kept LIMIT 1"
-    ).fetchone()
+    kept = f"SELECT doc_id AS kept FROM {ledger} WHERE outcome = 'kept'"
+    lost = connection.execute(f"FROM ({duplicates}) ANTI JOIN ({kept}) ON duplicate_of = kept LIMIT 1").fetchone()
     n = connection.execute(f"SELECT count(*) FROM ({duplicates})").fetchone()[0]
     detail = (
         f"document {lost[0]} is a duplicate of {lost[1]}, which is not kept"
@@ -217,13 +238,15 @@ def _survivors(lake: Lake, corpora: list[str], connection: duckdb.DuckDBPyConnec
     yield Check("lake", "duplicates", lost is None, detail)
 
 
-def _file(room: Room, kind: str, part: dict[str, Any] | str | None) -> str:
+def _file(room: Room, kind: str, part: dict[str, Any] | None) -> str:
     """A part as a table function; the empty relation where a part has none of the kind."""
     if part is None:
         return "(SELECT NULL::VARCHAR AS doc_id, 0 AS n_tokens, []::INTEGER[] AS tokens WHERE false)"
-    sha256 = part if isinstance(part, str) else part["sha256"]
-    path = room.path(kind, sha256)
-    return f"read_parquet({(path if room.lake.local else room.fs.unstrip_protocol(path))!r})"
+    return parquet(room.lake, [room.path(kind, part["sha256"])])
+
+
+def _unreadable(error: duckdb.Error) -> str:
+    return f"a part cannot be read: {str(error).splitlines()[0]}"
 
 
 def _shown(value: int | dict[str, int]) -> str:
@@ -234,27 +257,47 @@ def _shown(value: int | dict[str, int]) -> str:
     )
 
 
+FOUND = ("documents", "signals", "signatures")
+MADE = ("counts", "ledger", "tokens")
 SUMS = ("documents", "raw_bytes", "bytes", "chars", "tokens")
 TOTALS = """
     SELECT outcome, reason, count(*), sum(raw_bytes)::BIGINT, coalesce(sum(n_bytes), 0)::BIGINT,
         coalesce(sum(n_chars), 0)::BIGINT, coalesce(sum(n_tokens), 0)::BIGINT
     FROM {ledger} GROUP BY ALL"""
+# Rows of a part are aligned in all its files: compared by position, the missing, the doubled and the displaced show.
 FAULTS = (
     (
-        "SELECT coalesce(d.doc_id, l.doc_id) FROM {documents} d FULL JOIN {ledger} l USING (doc_id)"
-        " WHERE d.doc_id IS NULL OR l.doc_id IS NULL OR d.raw_bytes <> l.raw_bytes"
+        "documents",
+        "SELECT l.doc_id, d.doc_id FROM {ledger} l POSITIONAL JOIN {documents} d"
+        " WHERE d.doc_id IS DISTINCT FROM l.doc_id OR d.raw_bytes <> l.raw_bytes"
+        " OR d.n_bytes IS DISTINCT FROM l.n_bytes"
         " OR d.quarantine IS DISTINCT FROM CASE outcome WHEN 'quarantined' THEN reason END LIMIT 1",
         "is not the same in documents and ledger",
     ),
     (
-        "SELECT coalesce(c.doc_id, l.doc_id) FROM {counts} c FULL JOIN {ledger} l USING (doc_id)"
-        " WHERE c.doc_id IS NULL OR l.doc_id IS NULL OR c.n_tokens IS DISTINCT FROM l.n_tokens"
+        "signals",
+        "SELECT l.doc_id, s.doc_id FROM {ledger} l POSITIONAL JOIN {signals} s"
+        " WHERE s.doc_id IS DISTINCT FROM l.doc_id OR s.n_words IS DISTINCT FROM l.n_words LIMIT 1",
+        "has not the same number of words in signals and ledger",
+    ),
+    (
+        "signatures",
+        "SELECT l.doc_id, s.doc_id FROM {ledger} l POSITIONAL JOIN {signatures} s"
+        " WHERE s.doc_id IS DISTINCT FROM l.doc_id OR s.content_hash IS DISTINCT FROM l.content_hash LIMIT 1",
+        "has not the same content in signatures and ledger",
+    ),
+    (
+        "counts",
+        "SELECT l.doc_id, c.doc_id FROM {ledger} l POSITIONAL JOIN {counts} c"
+        " WHERE c.doc_id IS DISTINCT FROM l.doc_id OR c.n_tokens IS DISTINCT FROM l.n_tokens"
         " OR (l.n_tokens IS NULL) <> (outcome = 'quarantined') LIMIT 1",
         "has not the same number of tokens in counts and ledger",
     ),
     (
-        "SELECT coalesce(t.doc_id, l.doc_id) FROM {tokens} t FULL JOIN (FROM {ledger} WHERE outcome = 'kept') l USING (doc_id)"
-        " WHERE t.doc_id IS NULL OR l.doc_id IS NULL OR len(t.tokens) <> l.n_tokens OR t.n_tokens <> l.n_tokens LIMIT 1",
-        "is kept with another list of tokens than the ledger counts, or not kept with one",
+        "tokens",
+        "SELECT l.doc_id, t.doc_id FROM (SELECT doc_id, n_tokens FROM {ledger} WHERE outcome = 'kept') l"
+        " POSITIONAL JOIN (SELECT doc_id, n_tokens, len(tokens) AS ids FROM {tokens}) t"
+        " WHERE t.doc_id IS DISTINCT FROM l.doc_id OR ids <> l.n_tokens OR t.n_tokens <> l.n_tokens LIMIT 1",
+        "has not as many ids in its list of tokens as the ledger counts",
     ),
 )

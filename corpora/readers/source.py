@@ -33,6 +33,11 @@ class Source:
     decoded_bytes: int = 0
     """Bytes that `blocks` has yielded so far."""
 
+    @property
+    def whole(self) -> bool:
+        """Whether this is all of the file."""
+        return self.start == 0 and self.end is None
+
     def blocks(self) -> Iterator[bytes]:
         """Decompressed blocks from `start` to the end of the file, none of them empty or above `BLOCK_BYTES`."""
         with fsspec.open(self.url, "rb") as file:

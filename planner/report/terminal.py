@@ -19,12 +19,13 @@ MOST_ROWS = 200  # a longer result is cut in the terminal, and said to be
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> Table:
-    """A table with numbers to the right, in thousands; nothing in a cell is markup."""
-    shown = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold")
+    """A table with numbers to the right, in thousands; nothing in title, header or cell is markup."""
+    shown = Table(box=SIMPLE_HEAD, title=Text(visible(title), "bold") if title else None, title_justify="left")
     for index, name in enumerate(columns):
         numeric = any(isinstance(row[index], int | float) and not isinstance(row[index], bool) for row in rows)
         width = max((len(cell(row[index])) for row in rows), default=0)
-        header = name if len(name) <= max(width, 10) else name.replace("_", "_\n")
+        header = visible(name)
+        header = header if len(header) <= max(width, 10) else header.replace("_", "_\n")
         shown.add_column(Text(header), justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
     for row in rows[:MOST_ROWS]:
         shown.add_row(*(Text(cell(value)) for value in row))
@@ -45,12 +46,17 @@ def cell(value: Any) -> str:
         return f"{value:,.2f}"
     if DIGEST.fullmatch(str(value)):
         return f"{value[:12]}…"
-    return CONTROL.sub(lambda found: repr(found.group())[1:-1], str(value))
+    return visible(str(value))
+
+
+def visible(text: str) -> str:
+    """A text whose control characters are seen, as Python writes them."""
+    return CONTROL.sub(lambda found: repr(found.group())[1:-1], text)
 
 
 @contextmanager
 def progress(console: Console) -> Iterator[Any]:
-    """A function `show(stage, done, total)` in bytes that keeps one bar per stage, with rate and ETA; quiet off a terminal."""
+    """A function `show(stage, done, total)` in bytes: one bar per stage with rate and ETA, quiet off a terminal."""
     if not console.is_terminal:
         yield lambda stage, done, total: None
         return
