@@ -139,11 +139,12 @@ def tokenize(
     Example: `assay tokenize filings --raw 'edgar/**' --tokenizer gpt2.json`
     """
     from corpora import catalog
-    from pipelines import chain
+    from pipelines import chain, tokenizer_in_force
     from planner import ledger
 
     if (corpus is None) is not all_ or (all_ and (raw or format_)):
         raise ConfigError("name one corpus, or say --all without --raw and --format")
+    tokenizer_json = tokenizer_in_force.load(tokenizer) if tokenizer else None  # refused before hours of work
     with _setup(workers, mode, max_quarantined, part_mb) as setup:
         lake, names = (lake, [corpus]) if corpus else chain.every_corpus(lake)
         for name in names:
@@ -152,7 +153,7 @@ def tokenize(
             if files:
                 chain.run_ingest(where, wanted, files, setup)
         chain.run_deduplicate(where, setup)
-        in_force = chain.run_tokenizer(where, tokenizer, setup)
+        in_force = chain.run_tokenizer(where, tokenizer_json, setup)
         chain.run_tokenize(where, names, in_force, setup)
     if where.local:
         ledger.refresh(where, _profiles(where))

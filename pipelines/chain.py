@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from corpora import catalog, sample
 from corpora.catalog import Corpus, Input
+from corpora.config import build
 from corpora.errors import AssayError, ConfigError
 from corpora.lake import DUPLICATES, Lake, Room
 from pipelines import deduplicate, ingest, parts, tokenize, tokenizer_in_force
@@ -24,7 +25,7 @@ from pipelines.ingest import Ingested, RawInput
 from pipelines.quality import profile
 from pipelines.raw import PART_BYTES, find, fixed_prefix
 from pipelines.runners import Local
-from tokenizer.encode import Encoder, choose
+from tokenizer.encode import choose
 
 RAW = Path("data/raw")
 SAMPLE = Path("data/sample")
@@ -85,7 +86,7 @@ def sample_of(corpus: Corpus) -> Raw:
 def _input(corpus: Corpus, format_: str | None) -> Input:
     """The corpus's input of a format, with its options; of its first format where none is asked for."""
     of_format = [entry for entry in corpus.inputs if format_ in (None, entry.format)]
-    return of_format[0] if of_format else Input(format_)
+    return of_format[0] if of_format else build(Input, {"format": format_}, "--format")
 
 
 def _common(folders: Sequence[str]) -> str:
@@ -170,13 +171,13 @@ def run_deduplicate(lake: Lake, setup: Setup) -> dict[str, Any]:
     return manifest
 
 
-def run_tokenizer(lake: Lake, path: Path | None, setup: Setup) -> dict[str, Any]:
-    """The tokenizer in force: the file's if one is given, else the lake's, else one trained now, marked provisional."""
+def run_tokenizer(lake: Lake, tokenizer_json: bytes | None, setup: Setup) -> dict[str, Any]:
+    """The tokenizer in force: the one given, else the lake's, else one trained now and marked provisional."""
     old = tokenizer_in_force.in_force(lake)
-    if path is not None:
-        new = tokenizer_in_force.set_from_file(lake, path)
+    if tokenizer_json is not None:
+        new = tokenizer_in_force.put_in_force(lake, tokenizer_json)
         if old and old["fingerprint"] != new["fingerprint"]:
-            setup.say(f"The tokenizer changed to {path}: every count made with the one before is stale.")
+            setup.say("The tokenizer changed: every count made with the one before is stale.")
         return new
     if old is None:
         setup.say(
@@ -190,17 +191,16 @@ def run_tokenizer(lake: Lake, path: Path | None, setup: Setup) -> dict[str, Any]
 def run_tokenize(lake: Lake, names: Sequence[str], tokenizer: dict[str, Any], setup: Setup) -> None:
     """Bring ledger and tokens of some corpora up to date; the findings of the lake must be."""
     tokenizer_json = tokenizer_in_force.read(lake, tokenizer["fingerprint"])
-    encoder = None
+    path = None
     for name in names:
         wanted = profile.load(catalog.load(name).profile)
         room = lake.room(name)
         tasks = tokenize.tasks_of(lake, name, wanted, tokenizer["fingerprint"])
-        if encoder is None and len(parts.done(room, tokenize.STAGE, tasks, tokenize.KINDS)) < len(tasks):
+        if path is None and len(parts.done(room, tokenize.STAGE, tasks, tokenize.KINDS)) < len(tasks):
             path, note = choose(tokenizer_json, _probe(lake, names))
             setup.say(f"Encoding with {path}: {note}.")
-            encoder = Encoder(tokenizer_json, path)
         with room.lock("tokenize"):
-            done = tokenize.tokenize(lake, room, wanted, tokenizer["fingerprint"], encoder, setup.runner, setup.show)
+            done = tokenize.tokenize(lake, room, wanted, tokenizer["fingerprint"], path, setup.runner, setup.show)
         _say_done(setup, f"{name}: ledger and tokens", done.tasks, done.done)
 
 

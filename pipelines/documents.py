@@ -24,6 +24,9 @@ from corpora.schema import DOCUMENTS
 VERSION = 1
 
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+CHANGED = np.array(
+    [(b < 0x20 and b not in b"\t\n") or b == 0x7F for b in range(256)]
+)  # bytes that `[clean]` may change
 DOMAIN = r"^[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^/?#@]*@)?(?:[wW]{3}\.)?(?P<domain>[^/:?#]+)"
 
 
@@ -56,6 +59,10 @@ def _cut(counts: Counts) -> tuple[int, int]:
 
 def clean(texts: pa.Array, rules: Clean, cleaned: Counter[str]) -> pa.Array:
     """Texts changed as the corpus's `[clean]` says; `cleaned` counts the documents that each rule changed."""
+    bounds = np.frombuffer(texts.buffers()[1], np.int64)[[texts.offset, texts.offset + len(texts)]]
+    data = np.frombuffer(texts.buffers()[2] or b"", np.uint8)[slice(*bounds)]
+    if not CHANGED[data].any():  # nearly always, and one look is ten times as fast as a regular expression each
+        return texts
     if rules.newlines:
         changed = pc.match_substring(texts, "\r")
         if pc.any(changed).as_py():

@@ -87,7 +87,8 @@ def ingest(
     tasks.sort(key=lambda task: (task.inputs[0]["path"], task.inputs[0]["start"]))
     _forget_changed(tasks, versions, room)
     before = parts.done(room, STAGE, tasks, KINDS)
-    signals.warm()
+    if len(before) < len(tasks):
+        signals.warm()
     receipts = parts.run(STAGE, tasks, Read(corpus.name, corpus.license, corpus.clean), room, runner, show, KINDS)
     manifest = _manifest(corpus, tasks, receipts, sample)
     _refuse_quarantined(manifest, max_quarantined, room)

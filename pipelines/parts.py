@@ -10,12 +10,11 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import apache_beam as beam
 
 from corpora.config import digest
 from corpora.errors import AssayError
@@ -73,20 +72,22 @@ class Watch:
         if time.monotonic() - self._beat >= BEAT:
             self._beat = time.monotonic()
             self._file.write_text(str(self._bytes))
-            if self._stop.exists():
-                raise Interrupted
+        if self._stop.exists():
+            raise Interrupted
 
 
-class _Do(beam.DoFn):
+class _Do:
     """Does a task and leaves its receipt. It never raises: a task that fails leaves a record of that instead."""
 
     def __init__(self, stage: str, work: Work, room: Room, folder: Path) -> None:
         self.stage, self.work, self.room, self.folder = stage, work, room, folder
 
-    def setup(self) -> None:
-        self.watch = Watch(self.folder)
+    @cached_property
+    def watch(self) -> Watch:
+        """One per worker: it is made where the worker is."""
+        return Watch(self.folder)
 
-    def process(self, task: Task) -> Iterator[str]:
+    def __call__(self, task: Task) -> str:
         try:
             self.watch.advance(0)
             receipt = self.work(task, self.room, self.watch)
@@ -96,7 +97,7 @@ class _Do(beam.DoFn):
         except Exception as error:
             text = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
             (self.folder / f"{task.key}.failed").write_text(text, "utf-8")
-        yield task.key
+        return task.key
 
 
 def done(room: Room, stage: str, tasks: Sequence[Task], kinds: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -140,13 +141,15 @@ def _chain(
     stage: str, tasks: list[Task], work: Work, room: Room, runner: Local, folder: Path, ended: threading.Event
 ) -> None:
     """The pipeline, which blocks until it is done: it has a thread of its own, so that the driver can follow it."""
+    import apache_beam as beam
+
     try:
-        with runner.pipeline() as pipeline:
+        with runner.pipeline(len(tasks)) as pipeline:
             (
                 pipeline
                 | "tasks" >> beam.Create(tasks, reshuffle=False)
                 | "deal out" >> beam.Reshuffle()
-                | stage >> beam.ParDo(_Do(stage, work, room, folder))
+                | stage >> beam.Map(_Do(stage, work, room, folder))
             )
     except Exception:
         (folder / "pipeline.failed").write_text(traceback.format_exc(), "utf-8")

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +115,9 @@ def cut(files: Sequence[RawFile], entry: Input, part_bytes: int) -> Iterable[lis
             yield group
             group, grouped = [], 0
         if file.size > part_bytes and _splittable(file, entry):
-            for start in range(0, file.size, part_bytes):
-                yield [Piece(file.path, file.size, start, min(start + part_bytes, file.size))]
+            n = -(-file.size // part_bytes)  # slices of equal length: the last is no remnant
+            borders = [file.size * i // n for i in range(n + 1)]
+            yield from ([Piece(file.path, file.size, start, end)] for start, end in pairwise(borders))
             continue
         group.append(Piece(file.path, file.size, 0, file.size))
         grouped += file.size

@@ -9,11 +9,10 @@ import os
 import shlex
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.transforms.environments import EmbeddedPythonGrpcEnvironment, SubprocessSDKEnvironment
+if TYPE_CHECKING:
+    import apache_beam as beam
 
 MODES = ("threads", "processes")
 
@@ -30,12 +29,23 @@ class Local:
     mode: str = "threads"
     """`threads`, or `processes` for parts whose extractor holds the interpreter's lock."""
 
-    def pipeline(self) -> beam.Pipeline:
-        """A pipeline with this runner."""
-        workers = self.workers or len(os.sched_getaffinity(0))
+    def pipeline(self, n_tasks: int) -> beam.Pipeline:
+        """A pipeline with this runner. Beam is imported here: a run that finds all up to date never needs it."""
+        import apache_beam as beam
+        from apache_beam.options.pipeline_options import PipelineOptions
+        from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+        from apache_beam.transforms.environments import (
+            EmbeddedPythonEnvironment,
+            EmbeddedPythonGrpcEnvironment,
+            SubprocessSDKEnvironment,
+        )
+
+        workers = min(n_tasks, self.workers or len(os.sched_getaffinity(0)))
         if self.mode == "processes":
             environment = SubprocessSDKEnvironment.from_command_string(WORKER)
-        else:
+        elif workers > 1:
             environment = EmbeddedPythonGrpcEnvironment.default()
+        else:
+            environment = EmbeddedPythonEnvironment.default()
         options = PipelineOptions(["--direct_num_workers", str(workers)])
         return beam.Pipeline(runner=FnApiRunner(default_environment=environment), options=options)

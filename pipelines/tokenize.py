@@ -10,6 +10,7 @@ import importlib.metadata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,10 @@ from corpora.config import digest
 from corpora.lake import DUPLICATES, Lake, LakeError, Room
 from corpora.part import PartWriter, aligned, row_digest
 from corpora.schema import COUNTS, DOCUMENTS, LEDGER, OUTCOMES, TOKENS
-from pipelines import outcome, parts
+from pipelines import outcome, parts, tokenizer_in_force
 from pipelines.quality.profile import Profile
 from pipelines.runners import Local
-from tokenizer.encode import Encoder
+from tokenizer.encode import EncodePath, Encoder
 
 STAGE = "ledger"
 KINDS = ("counts", "ledger", "tokens")
@@ -73,7 +74,7 @@ def tasks_of(lake: Lake, corpus: str, profile: Profile, fingerprint: str) -> lis
 
 
 def tokenize(
-    lake: Lake, room: Room, profile: Profile, fingerprint: str, encoder: Encoder, runner: Local, show: parts.Show
+    lake: Lake, room: Room, profile: Profile, fingerprint: str, path: EncodePath | None, runner: Local, show: parts.Show
 ) -> Tokenized:
     """Bring `counts`, `ledger` and `tokens` of a corpus up to date and put them in force.
 
@@ -81,7 +82,7 @@ def tokenize(
     """
     tasks = tasks_of(lake, room.name, profile, fingerprint)
     before = parts.done(room, STAGE, tasks, KINDS)
-    receipts = parts.run(STAGE, tasks, Account(lake.url, profile, fingerprint, encoder), room, runner, show, KINDS)
+    receipts = parts.run(STAGE, tasks, Account(lake.url, profile, fingerprint, path), room, runner, show, KINDS)
     manifest = _manifest(room, tasks, receipts, profile, fingerprint)
     if manifest != room.manifest(STAGE):
         room.publish(ledger=manifest)
@@ -95,7 +96,13 @@ class Account:
     lake: str
     profile: Profile
     fingerprint: str
-    encoder: Encoder
+    path: EncodePath | None
+    """Which of the encoder's paths; None where nothing is left to encode."""
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """Each worker makes its own from the lake: Beam would compress and copy one that is part of the pipeline."""
+        return Encoder(tokenizer_in_force.read(Lake(self.lake), self.fingerprint), self.path)
 
     def __call__(self, task: parts.Task, room: Room, watch: parts.Watch) -> dict[str, Any]:
         documents, signals = task.inputs["documents"], task.inputs["signals"]

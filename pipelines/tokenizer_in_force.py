@@ -31,12 +31,17 @@ def read(lake: Lake, fingerprint: str) -> bytes:
     return lake.fs.cat_file(f"{lake.root}/{TOKENIZER}/tokenizer-{fingerprint}.json")
 
 
-def set_from_file(lake: Lake, path: Path) -> dict[str, Any]:
-    """Put the tokenizer of a file in force; the manifest. Raises ConfigError when it is no tokenizer.json."""
+def load(path: Path) -> bytes:
+    """The tokenizer.json in a file. Raises ConfigError, in one sentence, when it is none."""
     try:
-        return _publish(lake, identity.load(path), None)
+        return identity.load(path)
     except (ValueError, OSError) as error:
         raise ConfigError(str(error)) from None
+
+
+def put_in_force(lake: Lake, tokenizer_json: bytes) -> dict[str, Any]:
+    """Put a tokenizer in force for the whole lake; the manifest."""
+    return _publish(lake, tokenizer_json, None)
 
 
 def train_provisional(lake: Lake) -> dict[str, Any]:
@@ -55,7 +60,8 @@ def train_provisional(lake: Lake) -> dict[str, Any]:
 
 
 def _publish(lake: Lake, tokenizer_json: bytes, trained_on: dict[str, Any] | None) -> dict[str, Any]:
-    fingerprint = identity.fingerprint(tokenizer_json)
+    canonical = identity.canonical(tokenizer_json)
+    fingerprint = identity.fingerprint(canonical)
     manifest = {
         "stage": STAGE,
         "fingerprint": fingerprint,
@@ -70,7 +76,7 @@ def _publish(lake: Lake, tokenizer_json: bytes, trained_on: dict[str, Any] | Non
         if trained_on and (set_meanwhile := room.manifest(STAGE)):
             return set_meanwhile
         spooled = room.spool / "tokenizer.json"
-        spooled.write_bytes(identity.canonical(tokenizer_json))
+        spooled.write_bytes(canonical)
         room.put(spooled, f"tokenizer-{fingerprint}.json")
         room.publish(tokenizer=manifest)
     return manifest

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from corpora import schema
 from corpora.config import digest
-from corpora.lake import DUPLICATES, TOKENIZER, Lake
+from corpora.lake import DUPLICATES, TOKENIZER, Lake, LakeError
 from corpora.state import states
 
 SQL = Path(__file__).parent / "sql"
@@ -32,7 +32,7 @@ def connect(lake: Lake, profiles: Mapping[str, str]) -> duckdb.DuckDBPyConnectio
     `profiles`: fingerprint of each corpus's profile as it is now, to tell which corpora are stale.
     """
     if lake.local:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, LakeError):
             return duckdb.connect(str(refresh(lake, profiles)), read_only=True)
     connection = duckdb.connect()
     if not lake.local:
@@ -73,11 +73,14 @@ def refresh(lake: Lake, profiles: Mapping[str, str]) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         aside = Path(lake.root, ".catalog.duckdb.new")
         aside.unlink(missing_ok=True)
-        connection = duckdb.connect()
-        connection.execute(f"ATTACH {_literal(str(aside))} AS catalog (STORAGE_VERSION '{STORAGE}'); USE catalog")
-        _fill(connection, lake, profiles)
-        connection.execute("USE memory; DETACH catalog")
-        connection.close()
+        with duckdb.connect() as connection:
+            try:
+                connection.execute(f"ATTACH {_literal(str(aside))} AS catalog (STORAGE_VERSION '{STORAGE}')")
+            except duckdb.Error as error:
+                raise LakeError(f"{path} cannot be written: {str(error).splitlines()[0]}") from None
+            connection.execute("USE catalog")
+            _fill(connection, lake, profiles)
+            connection.execute("USE memory; DETACH catalog")
         aside.replace(path)
     return path
 

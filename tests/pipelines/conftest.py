@@ -17,12 +17,15 @@ from pipelines import chain
 from pipelines.runners import Local
 from tokenizer.train import train_bpe
 
-WORDS = "the market rose after earnings beat what analysts of the bank had expected in a quarter of rates".split()
+WORDS = "the market rose after earnings beat what analysts of the bank had expected in a quarter of rates"
 
 
 def prose(seed: int, n_words: int = 80) -> str:
     """A text that every rule of the base profile keeps, another for every seed."""
-    return " ".join(f"{WORDS[(seed * 7 + i * (seed % 5 + 1)) % len(WORDS)]}" for i in range(n_words)) + f" number {seed}."
+    words = WORDS.split()
+    return (
+        " ".join(f"{words[(seed * 7 + i * (seed % 5 + 1)) % len(words)]}" for i in range(n_words)) + f" number {seed}."
+    )
 
 
 @dataclass
@@ -58,7 +61,8 @@ class Project:
         """What `assay tokenize` does after the ingest."""
         setup = self.setup(**options)
         chain.run_deduplicate(self.lake, setup)
-        in_force = chain.run_tokenizer(self.lake, self.tokenizer, setup)
+        tokenizer_json = self.tokenizer and self.tokenizer.read_bytes()
+        in_force = chain.run_tokenizer(self.lake, tokenizer_json, setup)
         chain.run_tokenize(self.lake, corpora or self.lake.corpora(), in_force, setup)
 
     def ledger(self, corpus: str) -> list[dict]:
@@ -72,7 +76,6 @@ class Project:
         rows = self.ledger(corpus)
         return {outcome: n for outcome in ("quarantined", "dropped", "duplicate", "kept")
                 if (n := sum(row["outcome"] == outcome for row in rows))}  # fmt: skip
-
 
     def published(self) -> dict[str, bytes]:
         """Name -> bytes of all in the lake that must not depend on where, when and by how many workers it was made."""

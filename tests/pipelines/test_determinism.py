@@ -106,7 +106,9 @@ def test_a_task_that_fails_is_named_and_the_others_are_done(project, monkeypatch
 
     with monkeypatch.context() as broken:
         broken.setattr(jsonl, "read", breaks)
-        with pytest.raises(StageFailed, match=r"1 of 4 tasks failed, the first at 2\.jsonl\.gz \(RuntimeError: the disk"):
+        with pytest.raises(
+            StageFailed, match=r"1 of 4 tasks failed, the first at 2\.jsonl\.gz \(RuntimeError: the disk"
+        ):
             project.ingest("news", part_bytes=1)
     assert project.ingest("news", part_bytes=1).done == 1
 

@@ -193,7 +193,9 @@ def test_bad_input_is_quarantined_with_a_reason_and_the_run_goes_on(project) -> 
     whole.write_bytes(whole.read_bytes()[:-200])
     project.write("news", "invalid.jsonl", [project.prose(700)], end=b'{"text": "\xff\xfe"}\n')
     line = json.dumps({"text": "x" * 50_000_000}).encode() + b"\n"
-    (raw / "long.jsonl.gz").write_bytes(gzip.compress(line, 1) + gzip.compress(json.dumps({"text": project.prose(800)}).encode()))
+    (raw / "long.jsonl.gz").write_bytes(
+        gzip.compress(line, 1) + gzip.compress(json.dumps({"text": project.prose(800)}).encode())
+    )
     (raw / "empty.jsonl").write_bytes(b"")
     project.ingest("news")
     project.tokenize()
@@ -213,7 +215,9 @@ def test_bad_input_is_quarantined_with_a_reason_and_the_run_goes_on(project) -> 
 def test_a_submission_without_documents_is_quarantined(project) -> None:
     raw = project.folder / "data" / "raw" / "filings"
     raw.mkdir(parents=True)
-    (raw / "none.txt").write_text("<SEC-DOCUMENT>x.txt\n<SEC-HEADER>\nACCESSION NUMBER: 1\n</SEC-HEADER>\n</SEC-DOCUMENT>\n")
+    (raw / "none.txt").write_text(
+        "<SEC-DOCUMENT>x.txt\n<SEC-HEADER>\nACCESSION NUMBER: 1\n</SEC-HEADER>\n</SEC-DOCUMENT>\n"
+    )
     project.ingest("filings")
     project.tokenize()
     assert [(row["outcome"], row["reason"]) for row in project.ledger("filings")] == [("quarantined", "no documents")]
@@ -261,7 +265,10 @@ def test_the_sample_never_joins_real_data(project, monkeypatch: pytest.MonkeyPat
 
 def test_two_writers_of_one_corpus(project) -> None:
     project.write("news", "a.jsonl", [project.prose(1)])
-    with project.lake.room("news").lock("ingest"), pytest.raises(LakeError, match="news is being written by ingest, process"):
+    with (
+        project.lake.room("news").lock("ingest"),
+        pytest.raises(LakeError, match="news is being written by ingest, process"),
+    ):
         project.ingest("news")
 
 
