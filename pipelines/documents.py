@@ -24,9 +24,8 @@ from corpora.schema import DOCUMENTS
 VERSION = 1
 
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
-CHANGED = np.array(
-    [(b < 0x20 and b not in b"\t\n") or b == 0x7F for b in range(256)]
-)  # bytes that `[clean]` may change
+# Bytes that `[clean]` may change.
+CHANGED = np.array([(b < 0x20 and b not in b"\t\n") or b == 0x7F for b in range(256)])
 DOMAIN = r"^[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^/?#@]*@)?(?:[wW]{3}\.)?(?P<domain>[^/:?#]+)"
 
 
