@@ -19,13 +19,14 @@ from corpora.schema import SIGNALS
 VERSION = 1
 
 SPACE, LETTER = 1, 2
+LAST_LETTER = 0x40000  # planes 4 to 16 hold neither letters nor white space
 
 
 @functools.cache
 def character_classes() -> np.ndarray:
     """uint8 (0x110000,): for each code point `SPACE`, `LETTER` or 0. The tables are Python's (`unicodedata`)."""
     classes = np.zeros(sys.maxunicode + 1, np.uint8)
-    for code in range(sys.maxunicode + 1):
+    for code in range(LAST_LETTER):
         character = chr(code)
         if character.isspace():
             classes[code] = SPACE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora.schema import SIGNALS
-from pipelines.quality.signals import LETTER, SPACE, character_classes, signals
+from pipelines.quality.signals import LAST_LETTER, LETTER, SPACE, character_classes, signals
 
 NAMES = SIGNALS.names[1:]
 
@@ -93,3 +94,8 @@ def test_a_text_says_nothing_of_its_neighbours():
 
 def test_no_documents():
     assert measured([]) == []
+
+
+def test_no_letter_and_no_white_space_lies_beyond_the_table() -> None:
+    beyond = map(chr, range(LAST_LETTER, sys.maxunicode + 1))
+    assert not any(character.isspace() or unicodedata.category(character)[0] == "L" for character in beyond)
