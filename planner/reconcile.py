@@ -39,6 +39,7 @@ def reconcile(lake: Lake) -> Iterator[Check]:
         for check in _whole(lake.room(name)):
             broken |= not check.holds
             yield check
+    yield from _tokenizer(lake)
     if broken:  # what is damaged cannot be read further
         return
     connection = duckdb.connect()
@@ -81,6 +82,21 @@ def _whole(room: Room) -> Iterator[Check]:
             parts, n_bytes = parts + 1, n_bytes + part["bytes"]
     if room.current():
         yield Check(room.name, "parts", True, f"{parts} parts, {n_bytes:,} bytes, each with the bytes it is named by")
+
+
+def _tokenizer(lake: Lake) -> Iterator[Check]:
+    """The tokenizer in force is there, with the bytes that its fingerprint names."""
+    manifest = lake.room(TOKENIZER).manifest("tokenizer")
+    if manifest is None:
+        return
+    path = f"{lake.root}/{TOKENIZER}/tokenizer-{manifest['fingerprint']}.json"
+    try:
+        with lake.fs.open(path, "rb") as file:
+            intact = sha256_of(file) == manifest["fingerprint"]
+    except FileNotFoundError:
+        intact = False
+    detail = f"{path} is the one that counted" if intact else f"{path} is gone or was changed"
+    yield Check(TOKENIZER, "tokenizer", intact, detail)
 
 
 def _listed(value: Any, kind: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -12,7 +12,7 @@ from corpora import catalog
 from corpora.errors import AssayError, ConfigError
 from corpora.lake import LakeError
 from corpora.state import states
-from pipelines import chain
+from pipelines import chain, ingest
 from pipelines.ingest import TooManyQuarantined
 from planner.reconcile import reconcile
 
@@ -240,6 +240,21 @@ def test_too_much_quarantined_fails_the_run_and_leaves_what_was_in_force(project
     assert len(listing) == 12 and listing[1].split("\t")[2] == "not JSON"
     project.ingest("news", max_quarantined=0.2)
     assert project.lake.room("news").current() != before
+
+
+def test_a_task_with_much_text_has_several_parts(project, new_project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are cut at fixed byte counts of decoded text, and hold the same rows as one part does."""
+    digests = []
+    for p, output_bytes in ((project, 5_000), (new_project(), 256 << 20)):
+        monkeypatch.setattr(ingest, "OUTPUT_BYTES", output_bytes)
+        monkeypatch.setattr(ingest, "ROW_GROUP_ROWS", 4)
+        p.write("news", "a.jsonl.gz", [p.prose(i) for i in range(40)])
+        p.ingest("news")
+        p.tokenize()
+        assert holds(p)
+        digests.append(p.lake.room("news").manifest("ingest")["row_digest"])
+    assert len(project.lake.room("news").manifest("ledger")["parts"]) > 2
+    assert digests[0] == digests[1]
 
 
 def test_a_corpus_without_a_document(project) -> None:

@@ -445,6 +445,12 @@ def test_a_part_that_is_no_parquet(forger: Forger, fails: Callable[..., None], d
     fails(CORPUS, "rows", "cannot be read")
 
 
+def test_another_tokenizer_than_the_one_that_counted(forger: Forger, fails: Callable[..., None]) -> None:
+    (path,) = Path(forger.lake.root, "tokenizer").glob("tokenizer-*.json")
+    path.write_bytes(path.read_bytes().replace(b"BPE", b"bpe"))
+    fails("tokenizer", "is gone or was changed")
+
+
 # States of a lake
 
 
