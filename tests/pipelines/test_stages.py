@@ -6,14 +6,16 @@ import gzip
 import json
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from corpora import catalog
 from corpora.errors import AssayError, ConfigError
-from corpora.lake import LakeError
+from corpora.lake import Lake, LakeError
 from corpora.state import states
 from pipelines import chain, ingest
 from pipelines.ingest import TooManyQuarantined
+from planner import ledger
 from planner.reconcile import reconcile
 
 
@@ -255,6 +257,22 @@ def test_a_task_with_much_text_has_several_parts(project, new_project, monkeypat
         digests.append(p.lake.room("news").manifest("ingest")["row_digest"])
     assert len(project.lake.room("news").manifest("ledger")["parts"]) > 2
     assert digests[0] == digests[1]
+
+
+def test_raw_files_and_lake_behind_fsspec(project) -> None:
+    """Nothing is local: files are listed, read, put and queried through fsspec."""
+    memory = fsspec.filesystem("memory")
+    name = project.folder.name
+    lines = [json.dumps({"id": i, "text": project.prose(i % 20)}) for i in range(30)]
+    memory.pipe(f"/{name}/raw/a.jsonl", "\n".join(lines).encode())
+    lake, setup, news = Lake(f"memory://{name}/lake"), project.setup(), catalog.load("news")
+    chain.run_ingest(lake, news, chain.raw_of(news, [f"memory://{name}/raw/*.jsonl"], None), setup)
+    chain.run_deduplicate(lake, setup)
+    chain.run_tokenize(lake, ["news"], chain.run_tokenizer(lake, None, setup), setup)
+    profiles = {corpus: wanted.fingerprint for corpus, wanted in chain.profiles_of(lake).items()}
+    with ledger.connect(lake, profiles) as connection:
+        assert connection.execute("SELECT source, documents, state FROM supply").fetchall() == [("news", 20, "current")]
+    assert all(check.holds for check in reconcile(lake))
 
 
 def test_a_corpus_without_a_document(project) -> None:
