@@ -245,12 +245,13 @@ def test_too_much_quarantined_fails_the_run_and_leaves_what_was_in_force(project
 
 
 def test_a_task_with_much_text_has_several_parts(project, new_project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are cut at fixed byte counts of decoded text, and hold the same rows as one part does."""
+    """They are cut at fixed byte counts of decoded text, between batches, and hold the same rows as one part does."""
     digests = []
     for p, output_bytes in ((project, 5_000), (new_project(), 256 << 20)):
         monkeypatch.setattr(ingest, "OUTPUT_BYTES", output_bytes)
         monkeypatch.setattr(ingest, "ROW_GROUP_ROWS", 4)
-        p.write("news", "a.jsonl.gz", [p.prose(i) for i in range(40)])
+        for i in range(10):
+            p.write("news", f"{i}.jsonl.gz", [p.prose(4 * i + j) for j in range(4)])
         p.ingest("news")
         p.tokenize()
         assert holds(p)
