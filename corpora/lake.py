@@ -185,6 +185,17 @@ class Room:
         return self._spool
 
     @contextlib.contextmanager
+    def apart(self, name: str) -> Iterator[Room]:
+        """The same room with a spool folder of its own, so that what a failed attempt leaves there goes with it."""
+        room = Room(self.lake, self.name)
+        room._spool = self.spool / name
+        room._spool.mkdir()
+        try:
+            yield room
+        finally:
+            shutil.rmtree(room._spool, ignore_errors=True)
+
+    @contextlib.contextmanager
     def lock(self, verb: str) -> Iterator[Room]:
         """Be the room's one writer; what earlier attempts left unfinished is swept.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -73,18 +74,28 @@ class PartWriter:
     def close(self) -> Part:
         """Finish the file and name it."""
         self._flush()
-        self._writer.close()
+        try:
+            self._writer.close()
+        except OSError:
+            self.abort()
+            raise
         return Part.of(self.spool, self.rows)
 
     def abort(self) -> None:
         """Drop what was written."""
-        self._writer.close()
+        with contextlib.suppress(OSError):
+            self._writer.close()
+        self._writer.is_open = False  # or pyarrow would try again, and say so, when the writer is collected
         self.spool.unlink(missing_ok=True)
 
     def _flush(self) -> None:
         if self._pending_rows:
             table = pa.Table.from_batches(self._pending, self.schema).combine_chunks()
-            self._writer.write_table(table, row_group_size=len(table))
+            try:
+                self._writer.write_table(table, row_group_size=len(table))
+            except OSError:  # a full disk: give the room back that this file takes
+                self.abort()
+                raise
             self.rows += len(table)
         self._pending, self._pending_bytes, self._pending_rows = [], 0, 0
 

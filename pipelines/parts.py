@@ -6,6 +6,7 @@ the lake and leaves a receipt. A task whose receipt is there and whose parts are
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import traceback
@@ -90,13 +91,13 @@ class _Do:
     def __call__(self, task: Task) -> str:
         try:
             self.watch.advance(0)
-            receipt = self.work(task, self.room, self.watch)
-            self.room.write_receipt(self.stage, task.key, {"stage": self.stage, "config": task.config, **receipt})
+            with self.room.apart(task.key) as room:
+                receipt = self.work(task, room, self.watch)
+                room.write_receipt(self.stage, task.key, {"stage": self.stage, "config": task.config, **receipt})
         except Interrupted:
             pass
         except Exception as error:
-            text = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
-            (self.folder / f"{task.key}.failed").write_text(text, "utf-8")
+            _leave(self.folder / f"{task.key}.failed", f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
         return task.key
 
 
@@ -152,9 +153,15 @@ def _chain(
                 | stage >> beam.Map(_Do(stage, work, room, folder))
             )
     except Exception:
-        (folder / "pipeline.failed").write_text(traceback.format_exc(), "utf-8")
+        _leave(folder / "pipeline.failed", traceback.format_exc())
     finally:
         ended.set()
+
+
+def _leave(file: Path, text: str) -> None:
+    """Leave a record of what failed, if the disk still takes one."""
+    with contextlib.suppress(OSError):
+        file.write_text(text, "utf-8")
 
 
 def _follow(ended: threading.Event, stage: str, total: int, folder: Path, show: Show) -> None:
@@ -185,13 +192,11 @@ def _check(stage: str, tasks: list[Task], receipts: dict[str, Any], folder: Path
     if not missing:
         return
     first = missing[0]
-    for name in (f"{first.key}.failed", "pipeline.failed"):
-        if (folder / name).exists():
-            reason = (folder / name).read_text("utf-8").strip().splitlines()
-            why = reason[0] if name.startswith(first.key) else reason[-1]
+    why = "its worker is gone, or the disk is full: no reason was left"
+    for name, line in ((f"{first.key}.failed", 0), ("pipeline.failed", -1)):
+        if (folder / name).exists() and (said := (folder / name).read_text("utf-8").strip().splitlines()):
+            why = said[line]
             break
-    else:
-        why = "its worker is gone"
     raise StageFailed(
         f"{stage}: {len(missing)} of {len(tasks)} tasks failed, the first at {first.name} ({why}); "
         f"the others are done, and the same command goes on with what is missing"

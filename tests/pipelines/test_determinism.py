@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -15,7 +16,9 @@ from pathlib import Path
 import pytest
 
 from corpora import sample
-from pipelines.parts import Interrupted
+from corpora.part import Part
+from corpora.readers import jsonl
+from pipelines.parts import Interrupted, StageFailed
 
 SMALL = 1 << 18  # bytes of a task, so that the sample has several
 
@@ -92,9 +95,6 @@ def test_ctrl_c_in_a_terminal_stops_worker_processes(project) -> None:
 
 
 def test_a_task_that_fails_is_named_and_the_others_are_done(project, monkeypatch: pytest.MonkeyPatch) -> None:
-    from corpora.readers import jsonl
-    from pipelines.parts import StageFailed
-
     for i in range(4):
         project.write("news", f"{i}.jsonl.gz", [project.prose(i)])
     read = jsonl.read
@@ -111,6 +111,31 @@ def test_a_task_that_fails_is_named_and_the_others_are_done(project, monkeypatch
         ):
             project.ingest("news", part_bytes=1)
     assert project.ingest("news", part_bytes=1).done == 1
+
+
+def test_a_full_disk_is_one_sentence_and_harms_nothing(project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even the reason can be written; the part that was being written leaves nothing behind."""
+    project.write("news", "a.jsonl", [project.prose(1)])
+    project.ingest("news")
+    before = project.published()
+    project.write("news", "b.jsonl", [project.prose(2)])
+
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Part, "of", full)
+        disk.setattr("pipelines.parts._leave", lambda file, text: None)
+        with pytest.raises(StageFailed, match=r"the first at b\.jsonl \(its worker is gone, or the disk is full"):
+            project.ingest("news")
+    assert project.published() == before
+    with (
+        monkeypatch.context() as disk,
+        pytest.raises(StageFailed, match=r"b\.jsonl \(OSError: .*No space left on device"),
+    ):
+        disk.setattr(Part, "of", full)
+        project.ingest("news")
+    assert project.ingest("news").done == 1
 
 
 def test_a_killed_run_is_gone_on_with(project, new_project: Callable) -> None:
