@@ -295,9 +295,9 @@ def _print(columns: list[str], rows: list[Any], as_object: Any, as_json: bool, t
     if as_json:
         print(json.dumps(_json(as_object), indent=1, ensure_ascii=False, default=str))
         return
-    from planner.report.terminal import table
+    from planner.report.terminal import show
 
-    out.print(table(columns, rows, title))
+    show(out, columns, rows, title)
 
 
 def _json(value: Any) -> Any:

@@ -42,7 +42,7 @@ def main() -> None:
         for what in [given.what] if given.what else WHAT:
             for found in import_module(f"bench.{what}").figures(raw, tokenizer, given.runs):
                 tables.append(found)
-                out.print(terminal.table(found.columns, found.rows, found.title))
+                terminal.show(out, found.columns, found.rows, found.title)
     if given.json:
         figures = {"machine": machine, "text": source, "tables": {t.title: t.records() for t in tables}}
         given.json.write_text(json.dumps(figures, indent=1) + "\n")

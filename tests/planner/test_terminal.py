@@ -8,12 +8,12 @@ import io
 import pytest
 from rich.console import Console
 
-from planner.report.terminal import MOST_ROWS, cell, progress, table
+from planner.report.terminal import MOST_ROWS, cell, expanded, progress, show
 
 
 def _printed(*arguments, width: int = 100, terminal: bool = False) -> str:
     file = io.StringIO()
-    Console(file=file, width=width, force_terminal=terminal, legacy_windows=False).print(table(*arguments))
+    show(Console(file=file, width=width, force_terminal=terminal, legacy_windows=False), *arguments)
     return file.getvalue()
 
 
@@ -105,3 +105,17 @@ def test_progress_in_a_terminal_names_the_stage() -> None:
         show("ingest", 2_000_000, 2_000_000)
     assert "ingest" in file.getvalue()
     assert "2.0/2.0 MB" in file.getvalue()
+
+
+def test_a_table_that_is_too_wide_is_printed_row_by_row() -> None:
+    columns = [f"column_{i}" for i in range(12)]
+    rows = [[10_000_000 + i for i in range(12)], ["\x1b[2J[bold]x[/bold]"] * 12]
+    wide, narrow = _printed(columns, rows, "a title", width=160), _printed(columns, rows, "a title", width=60)
+    assert "column_3  10,000,003" in narrow and "column_3  10,000,003" not in wide
+    assert narrow.count("column_11") == 2 and "a title" in narrow
+    assert r"\x1b[2J[bold]x[/bold]" in narrow and "\x1b" not in narrow
+    assert max(map(len, narrow.splitlines())) <= 60
+
+
+def test_blocks_beyond_the_most_are_said() -> None:
+    assert expanded(["a"], [[1]] * (MOST_ROWS + 3)).caption == "3 more rows"
