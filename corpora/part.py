@@ -71,6 +71,11 @@ class PartWriter:
         if self._pending_bytes >= self.row_group_bytes or self._pending_rows >= ROW_GROUP_ROWS:
             self._flush()
 
+    @property
+    def empty(self) -> bool:
+        """Whether no row was written."""
+        return not (self.rows or self._pending_rows)
+
     def close(self) -> Part:
         """Finish the file and name it."""
         self._flush()

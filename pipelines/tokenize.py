@@ -110,38 +110,41 @@ class Account:
         kept = np.concatenate([pc.equal(d["outcome"], "kept").to_numpy(zero_copy_only=False) for d in decisions])
         count_key = digest([documents, self.fingerprint])
         token_key = digest([documents, self.fingerprint, np.packbits(kept).tobytes().hex(), outcome.TRAIN])
-        counts, tokens = (_whole(room, kind, key) for kind, key in (("counts", count_key), ("tokens", token_key)))
+        counted, listed = _whole(room, "counts", count_key), _whole(room, "tokens", token_key)
 
-        reads_text = not (counts and tokens)
-        streams = [room.read("documents", documents, [*METADATA, "text"] if reads_text else METADATA)]
-        streams.append(room.read("signals", signals, ["n_words"]))
-        if counts:
-            streams.append(room.read("counts", counts["counts"]["sha256"]))
-        ledger_writer = room.writer("ledger", LEDGER)
-        count_writer = None if counts else room.writer("counts", COUNTS)
-        token_writer = None if tokens else room.writer("tokens", TOKENS, row_group_bytes=TOKEN_ROW_GROUP_BYTES)
+        reads_text = not (counted and listed)
+        streams = [
+            room.read("documents", documents, [*METADATA, "text"] if reads_text else METADATA),
+            room.read("signals", signals, ["n_words"]),
+            *([room.read("counts", counted["counts"]["sha256"])] if counted else []),
+        ]
+        writers = {"ledger": room.writer("ledger", LEDGER)}
+        if not counted:
+            writers["counts"] = room.writer("counts", COUNTS)
+        if not listed:
+            writers["tokens"] = room.writer("tokens", TOKENS, row_group_bytes=TOKEN_ROW_GROUP_BYTES)
         totals: Counter[tuple[str, str | None, str]] = Counter()
         row_sum = 0
-        for decided, (batch, words, *counted) in zip(decisions, aligned(streams)):
+        for decided, (batch, words, *counts) in zip(decisions, aligned(streams)):
             mask = pc.equal(decided["outcome"], "kept")
-            if reads_text:
+            if reads_text:  # of every document where it is to be counted, else of the kept
                 text = batch["text"]
-                ids_of = self.encoder.encode(pc.if_else(mask, text, pa.scalar(None, text.type)) if counts else text)
-            n_tokens = counted[0]["n_tokens"] if counts else pc.list_value_length(ids_of).cast(pa.int64())
-            if count_writer:
-                count_writer.write(pa.RecordBatch.from_arrays([batch["doc_id"], n_tokens], schema=COUNTS))
-            if token_writer:
-                columns = [batch["doc_id"], batch["published"], decided["split"], n_tokens, ids_of]
-                token_writer.write(pa.RecordBatch.from_arrays([c.filter(mask) for c in columns], schema=TOKENS))
-            rows = self._ledger_rows(batch, words, n_tokens, decided)
-            ledger_writer.write(rows)
-            totals.update(_totals(rows))
-            row_sum += _digest(rows)
+                lists = self.encoder.encode(pc.if_else(mask, text, pa.scalar(None, text.type)) if counted else text)
+            n_tokens = counts[0]["n_tokens"] if counted else pc.list_value_length(lists).cast(pa.int64())
+            ledger = self._ledger_rows(batch, words, n_tokens, decided)
+            writers["ledger"].write(ledger)
+            if not counted:
+                writers["counts"].write(pa.RecordBatch.from_arrays([batch["doc_id"], n_tokens], schema=COUNTS))
+            if not listed:
+                columns = [batch["doc_id"], batch["published"], decided["split"], n_tokens, lists]
+                writers["tokens"].write(pa.RecordBatch.from_arrays([c.filter(mask) for c in columns], schema=TOKENS))
+            totals.update(_totals(ledger))
+            row_sum += _digest(ledger)
             watch.advance(task.size * batch.num_rows // max(1, task.details))
         written = {
-            "counts": counts["counts"] if counts else _keep(room, "counts", count_key, count_writer),
-            "tokens": tokens["tokens"] if tokens else _keep(room, "tokens", token_key, token_writer),
-            "ledger": asdict(room.keep("ledger", ledger_writer)),
+            "counts": counted["counts"] if counted else _keep(room, "counts", count_key, writers["counts"]),
+            "tokens": listed["tokens"] if listed else _keep(room, "tokens", token_key, writers["tokens"]),
+            "ledger": asdict(room.keep("ledger", writers["ledger"])),
         }
         return {
             "inputs": task.inputs,
@@ -185,9 +188,11 @@ def _whole(room: Room, kind: str, key: str) -> dict[str, Any] | None:
 
 def _keep(room: Room, kind: str, key: str, writer: PartWriter) -> dict[str, Any] | None:
     """Put a part in the lake with a receipt of its own: a ledger made anew need not make it anew. None without rows."""
-    part = asdict(room.keep(kind, writer))
-    if not part["rows"]:
+    if writer.empty:
+        writer.abort()
         part = None
+    else:
+        part = asdict(room.keep(kind, writer))
     room.write_receipt(kind, key, {"stage": kind, "parts": [{kind: part}]})
     return part
 
