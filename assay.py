@@ -266,10 +266,9 @@ def _lake(lake: str | None) -> Lake:
 
 
 def _profiles(lake: Lake) -> dict[str, str]:
-    from corpora import catalog
     from pipelines.quality import profile
 
-    return {name: profile.load(catalog.load(name).profile).fingerprint for name in lake.corpora()}
+    return {name: found.fingerprint for name, found in profile.of_lake(lake).items()}
 
 
 def _show_corpora(lake: Lake, names: list[str], as_json: bool) -> None:

@@ -158,7 +158,7 @@ class _Cursor:
             taken.append(self._rest.slice(0, n))
             n -= taken[-1].num_rows
             self._rest = self._rest.slice(taken[-1].num_rows)
-        return taken[0] if len(taken) == 1 else pa.Table.from_batches(taken).combine_chunks().to_batches()[0]
+        return pa.concat_batches(taken)
 
 
 def row_digest(*columns: np.ndarray) -> int:

@@ -26,22 +26,23 @@ def states(lake: Lake, profiles: Mapping[str, str]) -> list[State]:
     duplicates = lake.room(DUPLICATES).manifest("duplicates")
     tokenizer = lake.room(TOKENIZER).manifest("tokenizer")
     findings = {part["documents"]: part["findings"] for part in (duplicates or {}).get("parts", [])}
+    inputs = (duplicates or {}).get("inputs", {})
+    ingested = {name: lake.room(name).current()["ingest"] for name in lake.corpora()}
+    searched = all(inputs.get(name, {}).get("ingest") == manifest for name, manifest in ingested.items())
     found = []
-    for name in lake.corpora():
-        current = lake.room(name).current()
+    for name, ingest in ingested.items():
         ledger = lake.room(name).manifest("ledger")
         if ledger is None:
             found.append(State(name, ("not tokenized",)))
             continue
         why = []
-        if ledger["ingest"] != current["ingest"]:
+        if ledger["ingest"] != ingest:
             why.append("its documents changed")
         if ledger["profile"]["fingerprint"] != profiles[name]:
             why.append("its profile changed")
         if tokenizer is None or ledger["tokenizer"] != tokenizer["fingerprint"]:
             why.append("the tokenizer changed")
-        inputs = (duplicates or {}).get("inputs", {})
-        if any(inputs.get(other, {}).get("ingest") != lake.room(other).current()["ingest"] for other in lake.corpora()):
+        if not searched:
             why.append("duplicates not searched since a corpus changed")
         stale_parts = sum(_sha256(findings.get(part["documents"])) != part["findings"] for part in ledger["parts"])
         if not why and stale_parts:

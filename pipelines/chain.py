@@ -23,7 +23,7 @@ from corpora.lake import DUPLICATES, Lake, Room
 from pipelines import deduplicate, ingest, parts, tokenize, tokenizer_in_force
 from pipelines.ingest import Ingested, RawInput
 from pipelines.quality import profile
-from pipelines.raw import PART_BYTES, find, fixed_prefix
+from pipelines.raw import PART_BYTES, fixed_prefix
 from pipelines.runners import Local
 from tokenizer.encode import choose
 
@@ -64,12 +64,12 @@ def raw_of(corpus: Corpus, raw: Sequence[str], format_: str | None) -> Raw | Non
         root = prefixes[0][0] if len(raw) == 1 else _common([folder for folder, _ in prefixes])
         inputs = [RawInput(root, os.path.relpath(f"{folder}/{rest}", root), entry) for folder, rest in prefixes]
         for pattern, found in zip(raw, inputs):
-            if not find(found.root, found.pattern):
+            if not found.files:
                 raise ConfigError(f"--raw {pattern} matches no file")
         return Raw(tuple(inputs))
     entries = corpus.inputs if format_ is None else [replace(_input(corpus, format_), raw="**")]
     inputs = tuple(RawInput(str(RAW / corpus.name), entry.raw, entry) for entry in entries)
-    return Raw(inputs) if any(find(entry.root, entry.pattern) for entry in inputs) else None
+    return Raw(inputs) if any(entry.files for entry in inputs) else None
 
 
 def sample_of(corpus: Corpus) -> Raw:
@@ -130,7 +130,7 @@ def _remembered(room: Room, corpus: Corpus, say: Callable[[str], None]) -> Raw |
     """The raw files that a corpus was last ingested from, if they are still there."""
     last = room.lake.read_json(f"{room.name}/run.json") or {"inputs": [], "sample": False}
     inputs = [RawInput(entry["root"], entry["pattern"], _input(corpus, entry["format"])) for entry in last["inputs"]]
-    if inputs and any(find(entry.root, entry.pattern) for entry in inputs):
+    if any(entry.files for entry in inputs):
         return Raw(tuple(inputs), last["sample"])
     say(f"{corpus.name}: its raw files are not there; going on with what the lake holds.")
     return None
@@ -158,7 +158,7 @@ def run_ingest(lake: Lake, corpus: Corpus, raw: Raw, setup: Setup) -> Ingested:
 
 def run_deduplicate(lake: Lake, setup: Setup) -> dict[str, Any]:
     """Bring the findings of the whole lake up to date; the manifest."""
-    profiles = profiles_of(lake)
+    profiles = profile.of_lake(lake)
     room = lake.room(DUPLICATES)
     if deduplicate.up_to_date(lake, profiles):
         setup.say("duplicates: up to date.")
@@ -193,7 +193,7 @@ def run_tokenize(lake: Lake, names: Sequence[str], tokenizer: dict[str, Any], se
     tokenizer_json = tokenizer_in_force.read(lake, tokenizer["fingerprint"])
     path = None
     for name in names:
-        wanted = profile.load(catalog.load(name).profile)
+        wanted = profile.of_corpus(name)
         room = lake.room(name)
         tasks = tokenize.tasks_of(lake, name, wanted, tokenizer["fingerprint"])
         if path is None and len(parts.done(room, tokenize.STAGE, tasks, tokenize.KINDS)) < len(tasks):
@@ -202,11 +202,6 @@ def run_tokenize(lake: Lake, names: Sequence[str], tokenizer: dict[str, Any], se
         with room.lock("tokenize"):
             done = tokenize.tokenize(lake, room, wanted, tokenizer["fingerprint"], path, setup.runner, setup.show)
         _say_done(setup, f"{name}: ledger and tokens", done.tasks, done.done)
-
-
-def profiles_of(lake: Lake) -> dict[str, profile.Profile]:
-    """The profile of each corpus in the lake, as it is now."""
-    return {name: profile.load(catalog.load(name).profile) for name in lake.corpora()}
 
 
 def _probe(lake: Lake, names: Sequence[str]) -> pa.Array:

@@ -17,7 +17,7 @@ from corpora import ids
 from corpora.catalog import Clean
 from corpora.part import row_digest
 from corpora.readers import reader
-from corpora.readers.base import Counts, RecordBuilder
+from corpora.readers.base import Counts, quarantined
 from corpora.readers.source import Source
 from corpora.schema import DOCUMENTS
 
@@ -41,10 +41,8 @@ def read(source: Source, format_: str, options: Any, counts: Counts) -> Iterator
     counts.decoded_bytes += source.decoded_bytes if source.whole else cut - cut_before  # slices read past their border
     nothing = source.start == 0 and pieces == before
     if nothing:
-        odd = RecordBuilder()
-        odd.quarantine(source.start, 0, "empty file" if not source.decoded_bytes else "no documents")
         counts.record(0)
-        yield odd.flush()
+        yield quarantined(source.start, 0, "no documents" if source.decoded_bytes else "empty file")
     counts.unreadable += bool(nothing or source.damage)
 
 
@@ -117,14 +115,10 @@ def rebatch(batches: Iterable[pa.RecordBatch], n_bytes: int, n_rows: int) -> Ite
         pending.append(batch)
         size, rows = size + batch.nbytes, rows + batch.num_rows
         if size >= n_bytes or rows >= n_rows:
-            yield _one(pending)
+            yield pa.concat_batches(pending)
             pending, size, rows = [], 0, 0
     if pending:
-        yield _one(pending)
-
-
-def _one(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    return batches[0] if len(batches) == 1 else pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+        yield pa.concat_batches(pending)
 
 
 def _domain(uris: pa.Array) -> pa.Array:

@@ -12,12 +12,13 @@ import importlib.metadata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpora.catalog import Clean, Corpus
+from corpora.catalog import Clean, Corpus, Input
 from corpora.config import digest
 from corpora.errors import AssayError
 from corpora.lake import Room
@@ -49,8 +50,13 @@ class RawInput:
 
     root: str
     pattern: str
-    input: Any
-    """The `catalog.Input` that says how to read them."""
+    input: Input
+    """How to read them."""
+
+    @cached_property
+    def files(self) -> list[RawFile]:
+        """The files, listed once: a bucket's listing is slow."""
+        return find(self.root, self.pattern)
 
 
 @dataclass(frozen=True)
@@ -79,13 +85,9 @@ def ingest(
     The caller holds the room's lock. Raises StageFailed, Interrupted, TooManyQuarantined; then what was in force stays.
     """
     in_force = room.manifest(STAGE)
-    tasks, versions = [], {}
-    for entry in inputs:
-        files = find(entry.root, entry.pattern)
-        versions |= {file.path: file.version for file in files}
-        tasks += _plan(corpus, entry, files, in_force, room, part_bytes)
+    tasks = [task for entry in inputs for task in _plan(corpus, entry, in_force, room, part_bytes)]
     tasks.sort(key=lambda task: (task.inputs[0]["path"], task.inputs[0]["start"]))
-    _forget_changed(tasks, versions, room)
+    _forget_changed(tasks, room)
     before = parts.done(room, STAGE, tasks, KINDS)
     if len(before) < len(tasks):
         signals.warm()
@@ -97,13 +99,11 @@ def ingest(
     return Ingested(manifest, len(tasks), len(tasks) - len(before))
 
 
-def _plan(
-    corpus: Corpus, entry: RawInput, files: Sequence[RawFile], in_force: dict | None, room: Room, part_bytes: int
-) -> Iterator[parts.Task]:
+def _plan(corpus: Corpus, entry: RawInput, in_force: dict | None, room: Room, part_bytes: int) -> Iterator[parts.Task]:
     """Tasks of one input: files keep their task while it covers them unchanged; the others are cut in order of path."""
     options = entry.input.reader_options(corpus.name)
     config = config_of(corpus, entry.input.format, options)
-    by_path = {file.path: file for file in files}
+    by_path = {file.path: file for file in entry.files}
 
     def task(pieces: list[dict[str, Any]]) -> parts.Task:
         size = sum(piece["end"] - piece["start"] for piece in pieces)
@@ -125,7 +125,7 @@ def _plan(
             if receipt and receipt["versions"] == kept.details["versions"]:
                 covered |= {piece["path"] for piece in pieces}
                 yield kept
-    rest = [file for file in files if file.path not in covered]
+    rest = [file for file in entry.files if file.path not in covered]
     for group in cut(rest, entry.input, part_bytes):
         yield task([asdict(piece) for piece in group])
 
@@ -145,7 +145,7 @@ def config_of(corpus: Corpus, format_: str, options: Any) -> str:
     )
 
 
-def _forget_changed(tasks: Sequence[parts.Task], versions: dict[str, str], room: Room) -> None:
+def _forget_changed(tasks: Sequence[parts.Task], room: Room) -> None:
     """Remove the receipts of tasks whose files have changed since: same names and sizes, other contents."""
     for task in tasks:
         receipt = room.receipt(STAGE, task.key)
@@ -171,10 +171,10 @@ class Read:
             if output.text_bytes >= OUTPUT_BYTES:
                 written.append(output.close())
                 output = _Output(room)
-        if output.rows:
-            written.append(output.close())
-        else:
+        if output.empty:
             output.abort()
+        else:
+            written.append(output.close())
         return {
             "inputs": task.inputs,
             "versions": task.details["versions"],
@@ -204,13 +204,16 @@ class _Output:
         self.writers = {
             kind: room.writer(kind, schema) for kind, schema in zip(KINDS, (DOCUMENTS, SIGNALS, SIGNATURES))
         }
-        self.rows = self.text_bytes = self.digest = 0
+        self.text_bytes = self.digest = 0
+
+    @property
+    def empty(self) -> bool:
+        return self.writers["documents"].empty
 
     def write(self, documents: pa.RecordBatch) -> None:
         self.writers["documents"].write(documents)
         self.writers["signals"].write(signals.signals(documents))
         self.writers["signatures"].write(documents.select(SIGNATURES.names).cast(SIGNATURES))
-        self.rows += documents.num_rows
         self.text_bytes += pc.sum(documents["n_bytes"]).as_py() or 0
         self.digest = (self.digest + kernels.digest(documents)) % 2**64
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpora.schema import FINDINGS, LEDGER
+from corpora.schema import FINDINGS, LEDGER, empty
 from pipelines.quality.profile import Profile, judge
 
 VERSION = 1
@@ -60,5 +60,4 @@ def decide(
 
 def read_findings(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     """The findings about one part as one batch, none where there are no batches."""
-    table = pa.Table.from_batches(batches, FINDINGS).combine_chunks()
-    return table.to_batches()[0] if len(table) else pa.RecordBatch.from_pylist([], FINDINGS)
+    return pa.concat_batches(batches) if batches else empty(FINDINGS)

@@ -110,7 +110,7 @@ def _fill(connection: duckdb.DuckDBPyConnection, lake: Lake, profiles: Mapping[s
     _table(connection, "totals", pa.Table.from_pylist(list(_totals(lake)), TOTALS))
     _table(connection, "skipped", pa.Table.from_pylist(list(_skipped(lake)), SKIPPED))
     for kind, columns in PARTS.items():
-        if paths := list(_paths(lake, kind)):
+        if paths := list(paths_of(lake, kind)):
             connection.execute(f"CREATE VIEW {kind}_parts AS SELECT * FROM {parquet(lake, paths)}")
         else:
             _table(connection, f"{kind}_parts", columns.empty_table())
@@ -156,7 +156,7 @@ def _skipped(lake: Lake) -> Iterator[dict[str, Any]]:
             yield {"corpus": name, "reason": reason, "pieces": pieces, "bytes": totals["skipped_bytes"][reason]}
 
 
-def _paths(lake: Lake, kind: str) -> Iterator[str]:
+def paths_of(lake: Lake, kind: str) -> Iterator[str]:
     """Where the parts of a kind lie that the manifests in force list: no glob, so nothing is ever counted twice."""
     for name in lake.corpora():
         room = lake.room(name)

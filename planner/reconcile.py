@@ -17,7 +17,7 @@ import duckdb
 from corpora.config import digest
 from corpora.lake import DUPLICATES, TOKENIZER, Lake, LakeError, Room
 from corpora.part import sha256_of
-from planner.ledger import parquet
+from planner.ledger import parquet, paths_of
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def reconcile(lake: Lake) -> Iterator[Check]:
         connection.register_filesystem(lake.fs)
     for name in corpora:
         yield from _corpus(lake.room(name), connection)
-    yield from _survivors(lake, corpora, connection)
+    yield from _survivors(lake, connection)
 
 
 def _whole(room: Room) -> Iterator[Check]:
@@ -223,13 +223,9 @@ def _miscounted(room: Room, parts: dict[str, dict[str, Any] | None], groups: lis
             yield f"the manifest lists {listed:,} rows of {kind} where there are {there:,}: {_file(room, kind, part)}"
 
 
-def _survivors(lake: Lake, corpora: list[str], connection: duckdb.DuckDBPyConnection) -> Iterator[Check]:
+def _survivors(lake: Lake, connection: duckdb.DuckDBPyConnection) -> Iterator[Check]:
     """Every id is unique in the lake, and every duplicate names a document that is kept."""
-    files = [
-        room.path("ledger", part["ledger"]["sha256"])
-        for room in map(lake.room, corpora)
-        for part in (room.manifest("ledger") or {"parts": []})["parts"]
-    ]
+    files = list(paths_of(lake, "ledger"))
     if not files:
         return
     try:

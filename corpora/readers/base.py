@@ -86,6 +86,13 @@ class RecordBuilder:
         return pa.RecordBatch.from_arrays(arrays, schema=RECORD)
 
 
+def quarantined(byte_offset: int, raw_bytes: int, reason: str) -> pa.RecordBatch:
+    """A batch of one record that could not be read."""
+    rows = RecordBuilder()
+    rows.quarantine(byte_offset, raw_bytes, reason)
+    return rows.flush()
+
+
 def iso_date(value: str) -> date | None:
     """The date that a string begins with in ISO 8601's extended form (`2019-04-25T12:57:54Z`), or None."""
     day = value[:10]

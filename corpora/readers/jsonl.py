@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pa_json
 
-from corpora.readers.base import BATCH_BYTES, MAX_RECORD_BYTES, Counts, RecordBuilder, iso_date, iso_dates
+from corpora.readers.base import BATCH_BYTES, MAX_RECORD_BYTES, Counts, RecordBuilder, iso_date, iso_dates, quarantined
 from corpora.readers.source import Source
 from corpora.schema import RECORD
 
@@ -68,7 +68,7 @@ def read(source: Source, options: Options, counts: Counts) -> Iterator[pa.Record
     for offset, lines in _cut(source, options.max_record_bytes):
         if isinstance(lines, int):
             counts.record(lines)
-            yield _quarantined(offset, lines, f"line longer than {options.max_record_bytes} bytes")
+            yield quarantined(offset, lines, f"line longer than {options.max_record_bytes} bytes")
             offset += lines
             continue
         if source.damage:  # only the last run can be cut in the middle of a line
@@ -80,7 +80,7 @@ def read(source: Source, options: Options, counts: Counts) -> Iterator[pa.Record
             yield from parser.parse(offset, tail)
             offset, tail = offset + len(tail), b""
         counts.record(len(tail))
-        yield _quarantined(offset, len(tail), source.damage)
+        yield quarantined(offset, len(tail), source.damage)
 
 
 def _cut(source: Source, limit: int) -> Iterator[tuple[int, bytes | int]]:
@@ -143,12 +143,6 @@ def _is_object(line: bytes) -> bool:
         return isinstance(orjson.loads(line), dict)
     except orjson.JSONDecodeError:
         return False
-
-
-def _quarantined(offset: int, n_bytes: int, reason: str) -> pa.RecordBatch:
-    odd = RecordBuilder()
-    odd.quarantine(offset, n_bytes, reason)
-    return odd.flush()
 
 
 class _Parser:

@@ -26,7 +26,7 @@ class Source:
     start: int = 0
     """First byte of the slice; only uncompressed files are sliced."""
     end: int | None = None
-    """Records that begin before this byte belong to the slice. None: all to the end of the file."""
+    """Lines that begin after `start` and not after this byte belong to the slice. None: all to the end of the file."""
     progress: Callable[[int], None] = lambda n_bytes: None
     """Called with the number of raw bytes just read."""
     damage: str | None = None

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from corpora import catalog
 from corpora.config import build, digest, read, take_tables
 from corpora.errors import ConfigError
+from corpora.lake import Lake
 from corpora.schema import SIGNALS
 
 BUILT_IN = Path(__file__).parent / "profiles"
@@ -97,6 +99,16 @@ def load(name: str) -> Profile:
     if twice := [rule.name for i, rule in enumerate(rules) if any(rule.name == other.name for other in rules[:i])]:
         raise ConfigError(f"{path}: two rules are named {twice[0]!r}: the ledger could not tell them apart")
     return build(Profile, {"name": name, "rules": rules, **table}, str(path))
+
+
+def of_corpus(name: str) -> Profile:
+    """The profile of the corpus of that name, as it is now. Raises ConfigError as `load` and `catalog.load` do."""
+    return load(catalog.load(name).profile)
+
+
+def of_lake(lake: Lake) -> dict[str, Profile]:
+    """The profile of each corpus in the lake, as it is now."""
+    return {name: of_corpus(name) for name in lake.corpora()}
 
 
 def judge(signals: pa.RecordBatch, profile: Profile) -> Verdicts:

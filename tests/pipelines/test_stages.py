@@ -15,6 +15,7 @@ from corpora.lake import Lake, LakeError
 from corpora.state import states
 from pipelines import chain, ingest
 from pipelines.ingest import TooManyQuarantined
+from pipelines.quality import profile
 from planner import ledger
 from planner.reconcile import reconcile
 
@@ -24,7 +25,7 @@ def holds(project) -> bool:
 
 
 def stale(project) -> dict[str, tuple[str, ...]]:
-    profiles = {name: wanted.fingerprint for name, wanted in chain.profiles_of(project.lake).items()}
+    profiles = {name: wanted.fingerprint for name, wanted in profile.of_lake(project.lake).items()}
     return {state.corpus: state.stale for state in states(project.lake, profiles) if state.stale}
 
 
@@ -270,7 +271,7 @@ def test_raw_files_and_lake_behind_fsspec(project) -> None:
     chain.run_ingest(lake, news, chain.raw_of(news, [f"memory://{name}/raw/*.jsonl"], None), setup)
     chain.run_deduplicate(lake, setup)
     chain.run_tokenize(lake, ["news"], chain.run_tokenizer(lake, None, setup), setup)
-    profiles = {corpus: wanted.fingerprint for corpus, wanted in chain.profiles_of(lake).items()}
+    profiles = {corpus: wanted.fingerprint for corpus, wanted in profile.of_lake(lake).items()}
     with ledger.connect(lake, profiles) as connection:
         assert connection.execute("SELECT source, documents, state FROM supply").fetchall() == [("news", 20, "current")]
     assert all(check.holds for check in reconcile(lake))
