@@ -18,7 +18,7 @@ from corpora import ids
 from corpora.config import digest
 from corpora.lake import DUPLICATES, Lake, Room
 from corpora.part import aligned
-from corpora.schema import FINDINGS
+from corpora.schema import FINDINGS, empty
 from pipelines import exchange, parts
 from pipelines.duplicates import exact
 from pipelines.quality.profile import Profile, judge
@@ -157,9 +157,7 @@ class Keys:
         )
         keys = keys.combine_chunks().to_batches()
         spool = room.spool / f"keys-{task.key}"
-        written = exchange.write_ranges(
-            spool, keys[0] if keys else pa.RecordBatch.from_pylist([], exchange.KEYS), task.details["bits"]
-        )
+        written = exchange.write_ranges(spool, keys[0] if keys else empty(exchange.KEYS), task.details["bits"])
         return {"parts": [{"keys": asdict(room.keep_file("keys", spool, written))}]}
 
 
