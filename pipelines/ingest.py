@@ -91,7 +91,8 @@ def ingest(
     before = parts.done(room, STAGE, tasks, KINDS)
     if len(before) < len(tasks):
         signals.warm()
-    receipts = parts.run(STAGE, tasks, Read(corpus.name, corpus.license, corpus.clean), room, runner, show, KINDS)
+    work = Read(corpus.name, corpus.license, corpus.clean)
+    receipts = parts.run(STAGE, tasks, work, room, runner, show, KINDS, before)
     manifest = _manifest(corpus, tasks, receipts, sample)
     _refuse_quarantined(manifest, max_quarantined, room)
     if manifest != in_force:

@@ -118,13 +118,21 @@ def done(room: Room, stage: str, tasks: Sequence[Task], kinds: Sequence[str]) ->
 
 
 def run(
-    stage: str, tasks: Sequence[Task], work: Work, room: Room, runner: Local, show: Show, kinds: Sequence[str]
+    stage: str,
+    tasks: Sequence[Task],
+    work: Work,
+    room: Room,
+    runner: Local,
+    show: Show,
+    kinds: Sequence[str],
+    before: dict[str, dict[str, Any]] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Do what is missing of a stage's tasks; key -> receipt of all of them.
 
-    Raises StageFailed when a task failed, Interrupted after Ctrl-C.
+    `before`: what `done` found, where the caller asked already. Raises StageFailed when a task failed, Interrupted
+    after Ctrl-C.
     """
-    receipts = done(room, stage, tasks, kinds)
+    receipts = done(room, stage, tasks, kinds) if before is None else dict(before)
     missing = sorted((t for t in tasks if t.key not in receipts), key=lambda t: (-t.size, t.key))
     if missing:
         folder = room.spool / f"run-{stage}"

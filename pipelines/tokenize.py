@@ -82,7 +82,7 @@ def tokenize(
     """
     tasks = tasks_of(lake, room.name, profile, fingerprint)
     before = parts.done(room, STAGE, tasks, KINDS)
-    receipts = parts.run(STAGE, tasks, Account(lake.url, profile, fingerprint, path), room, runner, show, KINDS)
+    receipts = parts.run(STAGE, tasks, Account(lake.url, profile, fingerprint, path), room, runner, show, KINDS, before)
     manifest = _manifest(room, tasks, receipts, profile, fingerprint)
     if manifest != room.manifest(STAGE):
         room.publish(ledger=manifest)
