@@ -1,0 +1,39 @@
+"""Quantities as people write and read them: 1.3M, 569B, 2.36e23. B is 10^9, never 2^30."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from corpora.errors import ConfigError
+
+SUFFIXES = {"": 0, "K": 3, "M": 6, "B": 9, "G": 9, "T": 12}
+QUANTITY = re.compile(r"([+-]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kmbgt]?)", re.IGNORECASE)
+SHOWN = ((1e12, " T"), (1e9, " B"), (1e6, " M"))
+FROM_THEN_ON = 1e16  # larger numbers are FLOPs, shown with an exponent
+
+
+def quantity(text: str) -> float:
+    """A positive number: `1300000`, `1.3e6`, `1.3M`, `1,300,000`. Raises ConfigError for anything else."""
+    found = QUANTITY.fullmatch(text.strip())
+    number = found and found[1].replace(",", "").replace("_", "")
+    # One conversion of one decimal text, so that 1.3M and 1.3e6 are the same float.
+    mantissa, _, exponent = number.lower().partition("e") if found else ("nan", "", "")
+    value = float(f"{mantissa}e{int(exponent or 0) + SUFFIXES[found[2].upper()]}") if found else math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise ConfigError(f"{text!r} is no positive number: write 1300000, 1.3e6 or 1.3M")
+    return value
+
+
+def human(value: float, digits: int = 3) -> str:
+    """A count as people read it: 1,234 or 53.0 B or 1.11 T; from 1e16 on as 3.51e+23.
+
+    `digits`: significant digits of the shortened forms.
+    """
+    if abs(value) >= FROM_THEN_ON:
+        return f"{value:.{digits - 1}e}"
+    for size, suffix in SHOWN:
+        if abs(value) >= size:
+            scaled = value / size
+            return f"{scaled:,.{max(0, digits - 1 - math.floor(math.log10(abs(scaled))))}f}{suffix}"
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.{digits}g}"
