@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from corpora import config
 from corpora.config import build, read, take_tables
 from corpora.errors import ConfigError
 from corpora.lake import DUPLICATES, TOKENIZER
@@ -70,7 +70,7 @@ class Corpus:
 
 def names() -> list[str]:
     """Names of all corpora, the user's own included."""
-    return sorted({path.stem for folder in (OWN, BUILT_IN) for path in folder.glob("*.toml")})
+    return config.names((OWN, BUILT_IN))
 
 
 def load(name: str) -> Corpus:
@@ -81,10 +81,7 @@ def load(name: str) -> Corpus:
     """
     if name in (DUPLICATES, TOKENIZER):
         raise ConfigError(f"no corpus can be named {name!r}: the lake has a folder of that name for itself")
-    if name not in names():
-        near = difflib.get_close_matches(name, names(), n=2) or names()
-        raise ConfigError(f"no corpus {name!r}; did you mean {' or '.join(near)}?")
-    path = next(p for folder in (OWN, BUILT_IN) if (p := folder / f"{name}.toml").is_file())
+    path = config.locate("corpus", name, (OWN, BUILT_IN))
     table = read(path)
     for key in ("name", "inputs"):
         if key in table:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import hashlib
 import json
 import math
 import tomllib
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -23,6 +24,23 @@ def read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def locate(kind: str, name: str, folders: Sequence[Path]) -> Path:
+    """The file `NAME.toml` in the first folder that has one: the user's own come before the built-in ones.
+
+    Raises ConfigError for an unknown name, with the nearest ones.
+    """
+    known = names(folders)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=2) or known
+        raise ConfigError(f"no {kind} {name!r}; did you mean {' or '.join(near)}?")
+    return next(path for folder in folders if (path := folder / f"{name}.toml").is_file())
+
+
+def names(folders: Sequence[Path]) -> list[str]:
+    """Names of all TOML files in some folders."""
+    return sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
 
 
 def take_tables(table: dict[str, Any], name: str, where: str) -> list[Any]:

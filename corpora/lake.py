@@ -65,6 +65,14 @@ class Lake:
         marks = {bool(self.room(name).manifest("ingest").get("sample")) for name in self.corpora()}
         return marks.pop() if len(marks) == 1 else None
 
+    def tokenizer_json(self, fingerprint: str) -> bytes:
+        """The canonical `tokenizer.json` of that fingerprint."""
+        path = f"{self.root}/{TOKENIZER}/tokenizer-{fingerprint}.json"
+        try:
+            return self.fs.cat_file(path)
+        except FileNotFoundError:
+            raise LakeError(f"the tokenizer {path} is gone; `assay tokenize --tokenizer FILE` sets it again") from None
+
     def read_json(self, path: str) -> dict[str, Any] | None:
         """The JSON object at a path of the lake, or None where there is no file."""
         try:

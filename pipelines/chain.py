@@ -190,7 +190,7 @@ def run_tokenizer(lake: Lake, tokenizer_json: bytes | None, setup: Setup) -> dic
 
 def run_tokenize(lake: Lake, names: Sequence[str], tokenizer: dict[str, Any], setup: Setup) -> None:
     """Bring ledger and tokens of some corpora up to date; the findings of the lake must be."""
-    tokenizer_json = tokenizer_in_force.read(lake, tokenizer["fingerprint"])
+    tokenizer_json = lake.tokenizer_json(tokenizer["fingerprint"])
     path = None
     for name in names:
         wanted = profile.of_corpus(name)

@@ -22,7 +22,7 @@ from corpora.config import digest
 from corpora.lake import DUPLICATES, Lake, LakeError, Room
 from corpora.part import PartWriter, aligned, row_digest
 from corpora.schema import COUNTS, DOCUMENTS, LEDGER, OUTCOMES, TOKENS
-from pipelines import outcome, parts, tokenizer_in_force
+from pipelines import outcome, parts
 from pipelines.quality.profile import Profile
 from pipelines.runners import Local
 from tokenizer.encode import EncodePath, Encoder
@@ -102,7 +102,7 @@ class Account:
     @cached_property
     def encoder(self) -> Encoder:
         """Each worker makes its own from the lake: Beam would compress and copy one that is part of the pipeline."""
-        return Encoder(tokenizer_in_force.read(Lake(self.lake), self.fingerprint), self.path)
+        return Encoder(Lake(self.lake).tokenizer_json(self.fingerprint), self.path)
 
     def __call__(self, task: parts.Task, room: Room, watch: parts.Watch) -> dict[str, Any]:
         documents, signals = task.inputs["documents"], task.inputs["signals"]

@@ -27,11 +27,6 @@ def in_force(lake: Lake) -> dict[str, Any] | None:
     return lake.room(TOKENIZER).manifest(STAGE)
 
 
-def read(lake: Lake, fingerprint: str) -> bytes:
-    """The canonical `tokenizer.json` of that fingerprint."""
-    return lake.fs.cat_file(f"{lake.root}/{TOKENIZER}/tokenizer-{fingerprint}.json")
-
-
 def load(path: Path) -> bytes:
     """The tokenizer.json in a file. Raises ConfigError, in one sentence, when it is none."""
     try:

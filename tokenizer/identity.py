@@ -57,3 +57,11 @@ def load(path: str | Path) -> bytes:
     if largest > MAX_ID:
         raise ValueError(f"{path} has the token id {largest}, which does not fit int32")
     return tokenizer_json
+
+
+def vocabulary(tokenizer_json: bytes) -> int:
+    """Rows that an embedding needs: the largest id, added tokens included, + 1."""
+    tokenizer = json.loads(tokenizer_json)
+    vocab = tokenizer["model"]["vocab"]  # {token: id}; of Unigram models a list of [token, score] in order of id
+    largest = max(vocab.values(), default=-1) if isinstance(vocab, dict) else len(vocab) - 1
+    return 1 + max([largest, *(token["id"] for token in tokenizer.get("added_tokens") or ())])

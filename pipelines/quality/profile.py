@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpora import catalog
-from corpora.config import build, digest, read, take_tables
+from corpora.config import build, digest, locate, read, take_tables
 from corpora.errors import ConfigError
 from corpora.lake import Lake
 from corpora.schema import SIGNALS
@@ -85,10 +85,7 @@ def load(name: str) -> Profile:
     Raises ConfigError for an unknown name, for two rules of one name, and for a rule on an unknown column or one that
     can match nothing.
     """
-    path = next((p for folder in (OWN, BUILT_IN) if (p := folder / f"{name}.toml").is_file()), None)
-    if path is None:
-        known = sorted({p.stem for folder in (OWN, BUILT_IN) for p in folder.glob("*.toml")})
-        raise ConfigError(f"no profile {name!r}; there are {', '.join(known)}")
+    path = locate("profile", name, (OWN, BUILT_IN))
     table = read(path)
     for key in ("name", "rules"):
         if key in table:
