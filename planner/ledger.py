@@ -18,6 +18,7 @@ from corpora import schema
 from corpora.config import digest
 from corpora.lake import DUPLICATES, TOKENIZER, Lake, LakeError
 from corpora.state import states
+from planner import mix
 
 SQL = Path(__file__).parent / "sql"
 VIEWS = ("ledger", "documents", "supply", "composition", "drops")  # in order: later ones build on earlier ones
@@ -89,8 +90,8 @@ def _stamp(lake: Lake, profiles: Mapping[str, str]) -> str:
     """What a catalog is made from: where the lake lies, what is in force in it, and the profiles."""
     rooms = [*lake.corpora(), DUPLICATES, TOKENIZER]
     in_force = {name: lake.room(name).current() for name in rooms}
-    sql = [(SQL / f"{view}.sql").read_text("utf-8") for view in VIEWS]
-    return digest([lake.url, in_force, dict(profiles), sql, duckdb.__version__])
+    sql = [(SQL / f"{name}.sql").read_text("utf-8") for name in (*VIEWS, "mix")]
+    return digest([lake.url, in_force, dict(profiles), sql, mix.all_mixes(), duckdb.__version__])
 
 
 def _stamp_of(path: Path) -> str | None:
@@ -116,12 +117,13 @@ def _fill(connection: duckdb.DuckDBPyConnection, lake: Lake, profiles: Mapping[s
             _table(connection, f"{kind}_parts", columns.empty_table())
     for view in VIEWS:
         connection.execute(f"CREATE VIEW {view} AS {(SQL / f'{view}.sql').read_text('utf-8')}")
+    mix.create(connection, mix.all_mixes())
 
 
 SOURCES = pa.schema(
     [("corpus", pa.string()), ("group", pa.string()), ("description", pa.string()), ("license", pa.string())]
     + [("priority", pa.int64()), ("state", pa.string()), ("sample", pa.bool_()), ("tokenizer", pa.string())]
-    + [("provisional", pa.bool_()), ("profile", pa.string())]
+    + [("provisional", pa.bool_()), ("profile", pa.string()), ("manifest", pa.string())]
 )
 TOTALS = pa.schema(
     [("corpus", pa.string()), ("outcome", pa.string()), ("reason", pa.string())]
@@ -133,13 +135,15 @@ SKIPPED = pa.schema([("corpus", pa.string()), ("reason", pa.string()), ("pieces"
 def _sources(lake: Lake, profiles: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     tokenizer = lake.room(TOKENIZER).manifest("tokenizer") or {}
     for state in states(lake, profiles):
-        ingest, ledger = (lake.room(state.corpus).manifest(stage) for stage in ("ingest", "ledger"))
+        room = lake.room(state.corpus)
+        ingest, (manifest, ledger) = room.manifest("ingest"), room.in_force("ledger")
         counted_by = ledger and ledger["tokenizer"]
         yield {name: ingest[name] for name in ("corpus", "group", "description", "license", "priority", "sample")} | {
             "state": f"stale: {'; '.join(state.stale)}" if state.stale else "current",
             "tokenizer": counted_by,
             "provisional": bool(counted_by == tokenizer.get("fingerprint") and tokenizer.get("provisional")),
             "profile": ledger and ledger["profile"]["name"],
+            "manifest": manifest,
         }
 
 

@@ -13,7 +13,8 @@ SELECT
     s.state,
     s.provisional,
     s.sample,
-    s.tokenizer
+    s.tokenizer,
+    s.manifest
 FROM sources AS s LEFT JOIN totals AS t USING (corpus)
 GROUP BY ALL
 ORDER BY tokens DESC, source
