@@ -8,7 +8,10 @@ import re
 from corpora.errors import ConfigError
 
 SUFFIXES = {"": 0, "K": 3, "M": 6, "B": 9, "G": 9, "T": 12}
-QUANTITY = re.compile(r"([+-]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kmbgt]?)", re.IGNORECASE)
+WHOLE = r"\d{1,3}(?:,\d{3})+|\d+(?:_\d+)*"  # a comma stands between thousands only: 1,3M is not 13M
+QUANTITY = re.compile(
+    rf"([+-]?(?:(?:{WHOLE})(?:\.\d*)?|\.\d+)(?:e[+-]?\d{{1,3}})?)\s*([kmbgt]?)", re.IGNORECASE | re.ASCII
+)
 SHOWN = ((1e12, " T"), (1e9, " B"), (1e6, " M"))
 FROM_THEN_ON = 1e16  # larger numbers are FLOPs, shown with an exponent
 
