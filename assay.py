@@ -21,6 +21,7 @@ from corpora.errors import AssayError, ConfigError
 if TYPE_CHECKING:
     from corpora.lake import Lake
     from pipelines.chain import Setup
+    from planner.schema import Supply
 
 app = typer.Typer(
     help=__doc__,
@@ -64,6 +65,12 @@ QuarantineOption = Annotated[
 ]
 PartOption = Annotated[
     int, typer.Option("--part-mb", min=1, help="Raw megabytes of one task; files that have a task keep it.")
+]
+SupplyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--supply", metavar="FILE", help="A CSV file of what there is (source, group, documents, tokens), not a lake."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
@@ -124,6 +131,9 @@ def tokenize(
         bool,
         typer.Option("--all", help="Every corpus that the lake holds or that has raw files; without any, the sample."),
     ] = False,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="The embedded sample, in lake-sample/, whatever raw files there are.")
+    ] = False,
     raw: RawOption = None,
     format_: FormatOption = None,
     tokenizer: TokenizerOption = None,
@@ -142,14 +152,15 @@ def tokenize(
     from pipelines import chain, tokenizer_in_force
     from planner import ledger
 
-    if (corpus is None) is not all_ or (all_ and (raw or format_)):
-        raise ConfigError("name one corpus, or say --all without --raw and --format")
+    if (corpus is None) is not all_ or ((all_ or sample) and (raw or format_)):
+        raise ConfigError("name one corpus, or say --all; --raw and --format go with one corpus of your own")
     tokenizer_json = tokenizer_in_force.load(tokenizer) if tokenizer else None  # refused before hours of work
     with _setup(workers, mode, max_quarantined, part_mb) as setup:
-        lake, names = (lake, [corpus]) if corpus else chain.every_corpus(lake)
+        lake, names = chain.corpora_of(corpus, lake, sample)
         for name in names:
             wanted = catalog.load(name)
-            where, files = chain.choose_lake(lake, wanted, chain.raw_of(wanted, raw or [], format_), setup.say)
+            files = chain.sample_of(wanted) if sample else chain.raw_of(wanted, raw or [], format_)
+            where, files = chain.choose_lake(lake, wanted, files, setup.say)
             if files:
                 chain.run_ingest(where, wanted, files, setup)
         chain.run_deduplicate(where, setup)
@@ -199,26 +210,156 @@ def sql(
     lake: LakeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """DuckDB with all views of the lake: supply, composition, drops, ledger, documents.
+    """DuckDB with all views of the lake: supply, composition, mix('bloomberggpt'), drops, ledger, documents.
 
     Example: `assay sql "FROM supply"`
     """
     import duckdb
 
     from planner import ledger
+    from planner.report import shell
 
     where = _lake(lake)
     connection = ledger.connect(where, _profiles(where))
     if query is None:
-        _shell(connection)
+        shell.run(connection, out, err)
         return
     try:
-        columns, rows = _answer(connection, query)
+        columns, rows = shell.answer(connection, query)
     except duckdb.Error as error:
         raise ConfigError(str(error).splitlines()[0]) from None
     if not columns:
         raise ConfigError("the query is empty")
     _print(columns, rows, [dict(zip(columns, row)) for row in rows], as_json)
+
+
+@app.command()
+def mix(
+    name: Annotated[str, typer.Argument(help="Name of a mix: bloomberggpt, proportional or your own.")],
+    tokens: Annotated[
+        str | None, typer.Option(help="Training tokens of the mix; default: the most that repeats none.")
+    ] = None,
+    supply: SupplyOption = None,
+    lake: LakeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What a mix asks of each source, in training tokens and epochs, and which source ends first.
+
+    Example: `assay mix bloomberggpt --tokens 569B`
+    """
+    from planner import mix as mixes
+    from planner import units
+    from planner.report import summary
+
+    wanted = mixes.load(name)
+    solved = mixes.solve(_supply(supply, lake), wanted, round(units.quantity(tokens)) if tokens else None)
+    if as_json:
+        _print_json(solved.model_dump(mode="json"))
+    else:
+        summary.print_mix(out, solved)
+
+
+@app.command()
+def plan(
+    mix: Annotated[str, typer.Option(help="Name of a mix: bloomberggpt, proportional or your own.")] = "proportional",
+    supply: SupplyOption = None,
+    lake: LakeOption = None,
+    gpu: Annotated[str | None, typer.Option(help="A GPU, such as a100-40gb or h100.")] = None,
+    gpu_hours: Annotated[str | None, typer.Option(help="The budget, such as 1.3e6 or 1.3M.")] = None,
+    gpus: Annotated[int | None, typer.Option(help="The budget as a number of GPUs, with --days.")] = None,
+    days: Annotated[float | None, typer.Option(help="Days of 24 hours.")] = None,
+    utilisation: Annotated[
+        float | None,
+        typer.Option(
+            "--utilisation",
+            "--utilization",
+            help="Share of the dense peak, end to end: recomputation and downtime are in it. Default: sourced, by GPU.",
+        ),
+    ] = None,
+    hfu_tflops: Annotated[
+        float | None, typer.Option(help="Or: hardware TFLOP/s that a GPU achieves, recomputation counted.")
+    ] = None,
+    recompute: Annotated[
+        str | None, typer.Option(help="With --hfu-tflops: `full` activation recomputation, or `none`.")
+    ] = None,
+    reserve: Annotated[
+        float | None, typer.Option(help="With --hfu-tflops: share of the hours kept for failures. Default: 0.")
+    ] = None,
+    law: Annotated[str, typer.Option(help="The scaling law to go by.")] = "chinchilla-approach-1",
+    sequence: Annotated[int, typer.Option(min=16, help="Tokens of a row.")] = 2048,
+    name: Annotated[str | None, typer.Option(help="Folder under plans/; default: the mix or the supply file.")] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of plan.json, and end.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """What the tokens afford: data- or compute-limited, the model, the steps, the hours. Writes plans/NAME/.
+
+    Example: `assay plan --mix bloomberggpt --gpu a100-40gb --gpu-hours 1.3e6`
+    """
+    from planner import compute, hardware, laws, units
+    from planner import mix as mixes
+    from planner import plan as plans
+    from planner.report import html, summary
+
+    if schema:
+        sys.stdout.write(plans.json_schema().decode())
+        return
+    if gpu is None:
+        raise ConfigError("say which GPU: --gpu a100-40gb, --gpu h100")
+    found = hardware.find(gpu)
+    hours, gpus, days = compute.gpu_hours_of(units.quantity(gpu_hours) if gpu_hours else None, gpus, days)
+    budget = compute.budget(
+        found,
+        hours,
+        gpus=gpus,
+        days=days,
+        utilisation=utilisation,
+        hfu_tflops=hfu_tflops,
+        recompute=recompute,
+        reserve=reserve,
+    )
+    goes_by, wanted = laws.named(law), mixes.load(mix)
+    there = _supply(supply, lake)
+    name = name or (supply.stem if supply else mix)
+    if Path(name).name != name or name in (".", ".."):
+        raise ConfigError(f"--name {name!r} is no name of a folder")
+    made = plans.make(name, there, mixes.solve(there, wanted), budget, goes_by, sequence)
+    content = plans.to_json(made)
+    folder = Path("plans", name)
+    path = plans.write(folder, "plan.json", content)
+    report = plans.write(folder, "report.html", html.render(made).encode())
+    if as_json:
+        sys.stdout.write(content.decode())
+    else:
+        summary.print_plan(out, made)
+    _say(f"Written: {path} and {report}")
+
+
+@app.command()
+def launch(
+    plan: Annotated[Path, typer.Argument(help="A plan.json.")],
+    folder: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Default: launch/ beside the plan.")
+    ] = None,
+    end_of_document: Annotated[
+        str | None, typer.Option(help="Token that ends a document, where the tokenizer has none of the usual names.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The folder that trains a plan: torchrun.sh, pretrain.toml, the tokenizer, the data, pinned in the lake.
+
+    Example: `assay launch plans/bloomberggpt/plan.json`
+    """
+    from planner import plan as plans
+    from planner.launch import folder as launches
+
+    made, content = plans.from_json(plan)
+    written = launches.write(made, content, folder or plan.parent / "launch", end_of_document=end_of_document, say=_say)
+    if as_json:
+        _print_json(written)
+    else:
+        _print(
+            ["", "value"], [(key, value) for key, value in written.items() if isinstance(value, str | int)], None, False
+        )
 
 
 def main() -> None:
@@ -261,8 +402,23 @@ def _lake(lake: str | None) -> Lake:
     found = [where for name in ([lake] if lake else ["lake", "lake-sample"]) if (where := Lake(name)).corpora()]
     if not found:
         where = lake or "lake/ or lake-sample/"
-        raise AssayError(f"there is nothing in {where} yet: `assay tokenize CORPUS` puts a corpus there")
+        raise AssayError(
+            f"there is nothing in {where} yet: `assay tokenize CORPUS` puts a corpus there; `assay plan --supply FILE` "
+            "plans without one"
+        )
     return found[0]
+
+
+def _supply(file: Path | None, lake: str | None) -> Supply:
+    """What there is to train on: what a file says, or what a lake holds."""
+    from planner import supply
+
+    if file and lake:
+        raise ConfigError("--supply and --lake both say what there is: give one of them")
+    if file:
+        return supply.of_csv(file)
+    where = _lake(lake)
+    return supply.of_lake(where, _profiles(where))
 
 
 def _profiles(lake: Lake) -> dict[str, str]:
@@ -292,11 +448,15 @@ def _show_corpora(lake: Lake, names: list[str], as_json: bool) -> None:
 
 def _print(columns: list[str], rows: list[Any], as_object: Any, as_json: bool, title: str = "") -> None:
     if as_json:
-        print(json.dumps(_json(as_object), indent=1, ensure_ascii=False, default=str))
+        _print_json(as_object)
         return
     from planner.report.terminal import show
 
     show(out, columns, rows, title)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(_json(value), indent=1, ensure_ascii=False, default=str))
 
 
 def _json(value: Any) -> Any:
@@ -306,33 +466,6 @@ def _json(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_json(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _answer(connection: Any, query: str) -> tuple[list[str], list[tuple]]:
-    """Columns and rows of what a query gives; neither where it holds no statement."""
-    result = connection.execute(query)
-    return ([column[0] for column in result.description], result.fetchall()) if result else ([], [])
-
-
-def _shell(connection: Any) -> None:
-    """Queries from the terminal, each ended by a semicolon, until the end of input."""
-    import duckdb
-
-    lines: list[str] = []
-    while True:
-        try:
-            lines.append(input("assay> " if not lines else "  ...> "))
-        except (EOFError, KeyboardInterrupt):
-            print()
-            return
-        if not lines[-1].rstrip().endswith(";"):
-            continue
-        try:
-            columns, rows = _answer(connection, "\n".join(lines))
-            _print(columns, rows, None, as_json=False)
-        except duckdb.Error as error:
-            err.print(str(error), markup=False)
-        lines = []
 
 
 if __name__ == "__main__":

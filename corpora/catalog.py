@@ -9,7 +9,7 @@ from typing import Any
 from corpora import config
 from corpora.config import build, read, take_tables
 from corpora.errors import ConfigError
-from corpora.lake import DUPLICATES, TOKENIZER
+from corpora.lake import DUPLICATES, PINS, TOKENIZER
 from corpora.readers import FORMATS, reader
 
 BUILT_IN = Path(__file__).parent
@@ -79,7 +79,7 @@ def load(name: str) -> Corpus:
     Raises ConfigError for an unknown name (with the nearest ones), one that the lake needs for itself, or a file that
     does not describe a corpus.
     """
-    if name in (DUPLICATES, TOKENIZER):
+    if name in (DUPLICATES, TOKENIZER, PINS):
         raise ConfigError(f"no corpus can be named {name!r}: the lake has a folder of that name for itself")
     path = config.locate("corpus", name, (OWN, BUILT_IN))
     table = read(path)

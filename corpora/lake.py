@@ -28,7 +28,7 @@ from corpora.config import digest
 from corpora.errors import AssayError
 from corpora.part import Part, PartWriter
 
-DUPLICATES, TOKENIZER = "duplicates", "tokenizer"  # rooms that are not corpora
+DUPLICATES, TOKENIZER, PINS = "duplicates", "tokenizer", "pins"  # rooms that are not corpora
 EXTENSION = {"keys": "arrow", "edges": "arrow"}  # of the kinds of parts that are not Parquet
 
 
@@ -57,7 +57,7 @@ class Lake:
         if not self.fs.isdir(self.root):
             return []
         folders = {Path(e["name"]).name for e in self.fs.ls(self.root, detail=True) if e["type"] == "directory"}
-        return sorted(name for name in folders - {DUPLICATES, TOKENIZER} if self.room(name).current())
+        return sorted(name for name in folders - {DUPLICATES, TOKENIZER, PINS} if self.room(name).current())
 
     @property
     def sample(self) -> bool | None:
@@ -168,6 +168,10 @@ class Room:
     def put(self, source: Path, name: str) -> None:
         """Move a finished local file into the room under a name, whole or not at all."""
         self._put(source, f"{self.root}/{name}")
+
+    def write_json(self, name: str, value: dict[str, Any]) -> None:
+        """Put a JSON object into the room under a name, whole or not at all."""
+        self._put_json(name, value)
 
     # Receipts
 

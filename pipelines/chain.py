@@ -117,8 +117,15 @@ def choose_lake(
     return found, raw
 
 
-def every_corpus(lake: str | None) -> tuple[str, list[str]]:
-    """The lake and the corpora that `--all` means: those it holds or that have raw files; without any, the sample's."""
+def corpora_of(corpus: str | None, lake: str | None, from_sample: bool = False) -> tuple[str | None, list[str]]:
+    """The lake and the corpora that are meant: one, or all.
+
+    All are those that the lake holds or that have raw files; without any, and where it is asked for, the sample's.
+    """
+    if from_sample:
+        return lake or SAMPLE_LAKE, [corpus] if corpus else sorted(sample.CORPORA)
+    if corpus:
+        return lake, [corpus]
     found = Lake(lake or LAKE)
     held = found.corpora()
     if not found.sample:

@@ -18,8 +18,8 @@ from corpora.sample import CORPORA
 from tokenizer.train import train_bpe
 
 ASSAY = Path(sys.executable).parent / "assay"
-VERBS = ("ingest", "deduplicate", "tokenize", "status", "reconcile", "sql")
-HEAVY = ("apache_beam", "torch", "duckdb", "pyarrow", "numba", "numpy")
+VERBS = ("ingest", "deduplicate", "tokenize", "status", "reconcile", "sql", "mix", "plan", "launch")
+HEAVY = ("apache_beam", "torch", "duckdb", "pyarrow", "numba", "numpy", "pydantic", "matplotlib", "jinja2")
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -95,7 +95,8 @@ def test_help_lists_every_verb(command: Command) -> None:
         ("ingest news --raw raw --mode fast", "--mode 'fast' is none of threads, processes"),
         ("tokenize", "name one corpus, or say --all"),
         ("tokenize news --all", "name one corpus, or say --all"),
-        ("tokenize --all --raw raw", "name one corpus, or say --all without --raw and --format"),
+        ("tokenize --all --raw raw", "--raw and --format go with one corpus of your own"),
+        ("tokenize news --sample --raw raw", "--raw and --format go with one corpus of your own"),
     ],
 )
 def test_bad_usage_is_refused_in_one_sentence(command: Command, folder: Path, arguments: str, sentence: str) -> None:
@@ -151,11 +152,14 @@ def test_a_wrong_query_is_refused(
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("verb", ["status", "reconcile", "sql", "deduplicate"])
+@pytest.mark.parametrize(
+    "verb",
+    ["status", "reconcile", "sql", "deduplicate", "mix proportional", "plan --gpu h100 --gpu-hours 1"],
+)
 @pytest.mark.parametrize("lake", [[], ["--lake", "nowhere"]], ids=["default", "named"])
 def test_nothing_in_the_lake_fails(command: Command, folder: Path, verb: str, lake: list[str]) -> None:
     before = sorted(folder.rglob("*"))
-    done = command(verb, *lake)
+    done = command(*verb.split(), *lake)
     assert done.returncode == 1
     assert done.stdout == ""
     assert "`assay tokenize CORPUS` puts a corpus there" in done.stderr
@@ -169,6 +173,16 @@ def test_real_data_is_not_put_into_the_lake_of_the_sample(command: Command, fold
     assert done.returncode == 1
     assert f"{lake} holds the embedded sample and news is real data: the two are never mixed" in done.stderr
     assert (lake / "news" / "current").read_bytes() == (sample_lake / "news" / "current").read_bytes()
+
+
+def test_the_sample_can_be_asked_for_where_there_are_raw_files(command: Command, folder: Path) -> None:
+    (folder / "data/raw/inhouse").mkdir(parents=True)
+    (folder / "data/raw/inhouse/real.txt").write_text("Real text of ours. " * 50)
+    done = command("tokenize", "inhouse", "--sample", "--json")
+    assert done.returncode == 0
+    assert _object(done.stdout)["lake"] == str(folder / "lake-sample")
+    assert _object(done.stdout)["corpora"][0]["documents"] == 224
+    assert not (folder / "lake").exists()
 
 
 def test_the_sample_is_not_put_into_a_lake_of_real_data(command: Command, folder: Path) -> None:

@@ -57,10 +57,10 @@ def test_nearest_names_for_a_typo(typo, meant):
         catalog.load(typo)
 
 
-@pytest.mark.parametrize("name", ["../corpora/web", "", "x/../web", "duplicates", "tokenizer"])
+@pytest.mark.parametrize("name", ["../corpora/web", "", "x/../web", "duplicates", "tokenizer", "pins"])
 def test_names_that_no_corpus_can_have(own, name):
     (own / "x").mkdir()
-    if name in ("duplicates", "tokenizer"):
+    if name in ("duplicates", "tokenizer", "pins"):
         (own / f"{name}.toml").write_text(BASE + INPUT)
     with pytest.raises(ConfigError, match="no corpus"):
         catalog.load(name)
