@@ -38,7 +38,7 @@ def make(name: str, supply: Supply, mix: Mix, compute: Compute, law: Law, sequen
     return Plan(
         name=name,
         verdict=verdict(supply, mix, compute, figures, chosen, model, steps, run),
-        alerts=alerts(supply, mix, model, run),
+        alerts=alerts(supply, mix, model, steps, run),
         supply=supply,
         mix=mix,
         compute=compute,

@@ -28,6 +28,11 @@ def quantity(text: str) -> float:
     return value
 
 
+def counted(value: float, noun: str) -> str:
+    """A count and what it counts: 1 step, 196 steps."""
+    return f"{human(value)} {noun}{'' if value == 1 else 's'}"
+
+
 def human(value: float, digits: int = 3) -> str:
     """A count as people read it: 1,234 or 53.0 B or 1.11 T; from 1e16 on as 3.51e+23.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from planner.schema import Compute, LawFigure, Mix, Model, Run, Schedule, Supply, Verdict
-from planner.units import human
+from planner.units import counted, human
+
+FITTED_PARAMS, FITTED_TOKENS = 70e6, 5e9  # least of Chinchilla's runs: Hoffmann et al. 2022, arXiv:2203.15556, abstract
 
 
 def verdict(
@@ -17,7 +19,7 @@ def verdict(
     run: Run,
 ) -> Verdict:
     """Data-limited or compute-limited under `law`, by how much, what follows, and which laws say otherwise."""
-    asked = f"{human(compute.gpu_hours)} GPU-hours of {compute.gpu} ({human(compute.flops)} FLOP)"
+    asked = f"{counted(compute.gpu_hours, 'GPU-hour')} of {compute.gpu} ({human(compute.flops)} FLOP)"
     has = f"the mix {mix.name} has {human(mix.largest)}{_how_known(supply)}"
     if law.limited_by == "data":
         factor = 1 / law.available_ratio
@@ -51,14 +53,14 @@ def verdict(
             *([_bound(supply, mix)] if binding else []),
             afforded,
             _agreement(laws, law),
-            f"The plan: {human(model.params)} parameters ({model.layers} layers, width {model.width:,}) on "
-            f"{human(schedule.tokens)} tokens in {schedule.steps:,} steps; {human(run.gpu_hours)} GPU-hours, "
+            f"The plan: {human(model.params)} parameters ({counted(model.layers, 'layer')}, width {model.width:,}) on "
+            f"{human(schedule.tokens)} tokens in {counted(schedule.steps, 'step')}; {counted(run.gpu_hours, 'GPU-hour')}, "
             f"{_percent(run.budget_share)} of the budget.",
         ],
     )
 
 
-def alerts(supply: Supply, mix: Mix, model: Model, run: Run) -> list[str]:
+def alerts(supply: Supply, mix: Mix, model: Model, schedule: Schedule, run: Run) -> list[str]:
     """What a reader must know before any figure."""
     found = []
     if supply.sample:
@@ -83,6 +85,11 @@ def alerts(supply: Supply, mix: Mix, model: Model, run: Run) -> list[str]:
         found.append(
             f"The smallest model for {model.vocabulary:,} ids has {human(model.params)} parameters, "
             f"{human(model.params / model.target_params)} times what the tokens afford."
+        )
+    if model.params < FITTED_PARAMS or schedule.tokens < FITTED_TOKENS:
+        found.append(
+            "The plan lies below the runs that the laws were fitted on (Hoffmann et al. 2022: 70 M to 16 B parameters, 5 B "
+            "to 500 B tokens): its figures are extrapolated."
         )
     if run.budget_share > 1.05:  # a shape is within 5 % of its target
         found.append(f"The run takes {human(run.budget_share)} times the budget.")

@@ -73,6 +73,11 @@ def test_estimated_and_provisional_supply_is_named_first(bloomberggpt: Supply) -
     assert any("provisional" in alert for alert in found.alerts)
 
 
+def test_a_plan_below_the_fitted_runs_is_said_to_be_extrapolated(bloomberggpt: Supply) -> None:
+    assert not any("extrapolated" in alert for alert in made(bloomberggpt).alerts)
+    assert any("extrapolated" in alert for alert in made(bloomberggpt, hours=10).alerts)
+
+
 def test_equal_inputs_give_equal_bytes(bloomberggpt: Supply) -> None:
     assert plan.to_json(made(bloomberggpt)) == plan.to_json(made(bloomberggpt))
 
