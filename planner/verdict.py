@@ -54,8 +54,8 @@ def verdict(
             afforded,
             _agreement(laws, law),
             f"The plan: {human(model.params)} parameters ({counted(model.layers, 'layer')}, width {model.width:,}) on "
-            f"{human(schedule.tokens)} tokens in {counted(schedule.steps, 'step')}; {counted(run.gpu_hours, 'GPU-hour')}, "
-            f"{_percent(run.budget_share)} of the budget.",
+            f"{human(schedule.tokens)} tokens in {counted(schedule.steps, 'step')}; "
+            f"{counted(run.gpu_hours, 'GPU-hour')}, {_percent(run.budget_share)} of the budget.",
         ],
     )
 
@@ -88,8 +88,8 @@ def alerts(supply: Supply, mix: Mix, model: Model, schedule: Schedule, run: Run)
         )
     if model.params < FITTED_PARAMS or schedule.tokens < FITTED_TOKENS:
         found.append(
-            "The plan lies below the runs that the laws were fitted on (Hoffmann et al. 2022: 70 M to 16 B parameters, 5 B "
-            "to 500 B tokens): its figures are extrapolated."
+            "The plan lies below the runs that the laws were fitted on (Hoffmann et al. 2022: 70 M to 16 B parameters, "
+            "5 B to 500 B tokens): its figures are extrapolated."
         )
     if run.budget_share > 1.05:  # a shape is within 5 % of its target
         found.append(f"The run takes {human(run.budget_share)} times the budget.")
