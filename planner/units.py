@@ -40,8 +40,8 @@ def human(value: float, digits: int = 3) -> str:
     """
     if abs(value) >= FROM_THEN_ON:
         return f"{value:.{digits - 1}e}"
+    rounded = abs(float(f"{value:.{digits - 1}e}"))  # 999.9 B is 1.00 T
     for size, suffix in SHOWN:
-        if abs(value) >= size:
-            scaled = value / size
-            return f"{scaled:,.{max(0, digits - 1 - math.floor(math.log10(abs(scaled))))}f}{suffix}"
+        if rounded >= size:
+            return f"{value / size:,.{max(0, digits - 1 - math.floor(math.log10(rounded / size)))}f}{suffix}"
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.{digits}g}"

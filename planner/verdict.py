@@ -5,6 +5,7 @@ from __future__ import annotations
 from planner.schema import Compute, LawFigure, Mix, Model, Run, Schedule, Supply, Verdict
 from planner.units import counted, human
 
+TOO_FEW = 10  # times: from there on a model that uses up the budget is no alternative
 FITTED_PARAMS, FITTED_TOKENS = 70e6, 5e9  # least of Chinchilla's runs: Hoffmann et al. 2022, arXiv:2203.15556, abstract
 
 
@@ -29,9 +30,14 @@ def verdict(
         )
         afforded = (
             f"Those tokens afford {human(law.affords_params)} parameters and {human(law.affords_flops)} FLOP, "
-            f"{_percent(law.affords_flops / compute.flops)} of the budget; spending all of it on them would train "
-            f"{human(compute.flops / (6 * mix.largest))} parameters, more than the law calls optimal."
+            f"{_percent(law.affords_flops / compute.flops)} of the budget"
         )
+        if factor < TOO_FEW:
+            afforded += (
+                f"; spending all of it on them would train {human(compute.flops / (6 * mix.largest))} parameters, more "
+                "than the law calls optimal"
+            )
+        afforded += "."
     else:
         factor = law.available_ratio
         first = (

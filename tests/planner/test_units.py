@@ -71,6 +71,8 @@ def test_what_is_no_positive_number(text: str) -> None:
         (643_413, "643,413"),
         (1.3e6, "1.30 M"),
         (52.993e9, "53.0 B"),
+        (999.4e9, "999 B"),
+        (999.9e9, "1.00 T"),
         (569e9, "569 B"),
         (1.111118e12, "1.11 T"),
         (1425.5e12, "1,426 T"),  # Chinchilla Table A3's largest row

@@ -1,0 +1,174 @@
+"""A plan and a mix in a terminal: the verdict first, then what it rests on, on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from planner.report.terminal import table, visible
+from planner.schema import Compute, Factor, LawFigure, Mix, Plan
+from planner.units import human
+
+LONGEST = 24  # characters of a name in a table; the page and plan.json have it whole
+LABEL = 9  # characters of the labels before the lines below the tables
+
+
+def print_plan(console: Console, plan: Plan) -> None:
+    """Print alerts, the verdict, laws, mix, and what model and run they come to."""
+    for alert in plan.alerts:
+        _say(console, f"! {visible(alert)}", "bold")
+    for n, sentence in enumerate(plan.verdict.sentences):
+        _say(console, visible(sentence), "" if n else "bold")
+    console.print()
+    console.print(_laws(plan))
+    console.print()
+    console.print(_mix(plan.mix))
+    console.print()
+    model, schedule = plan.model, plan.schedule
+    _line(console, "compute", chain(plan.compute))
+    _line(
+        console,
+        "model",
+        f"{human(model.params)}: {model.layers} layers, width {model.width:,}, {model.heads} heads, "
+        f"FFN {model.ffn:,}, {model.vocabulary:,} ids",
+    )
+    _line(
+        console,
+        "schedule",
+        f"{schedule.steps:,} steps of {schedule.batch:,} x {schedule.sequence:,} tokens, "
+        f"rate {schedule.peak_rate:.3g} after {schedule.warmup_steps:,} steps",
+    )
+    _line(console, "run", cost(plan))
+
+
+def print_mix(console: Console, mix: Mix) -> None:
+    """Print what a mix asks of each source, how far it goes without repeats and what repeats."""
+    about = f"{visible(mix.name)} ({mix.strategy}): {visible(mix.description)}"
+    _say(console, about + (f" [{visible(mix.citation)}]" if mix.citation else ""))
+    console.print(_mix(mix))
+    ends = f"{visible(mix.binding)} ends first" if mix.binding else "all sources end together"
+    _say(console, f"{mix.largest:,} training tokens without a repeat: {ends}.")
+    if repeated := [source for source in mix.sources if source.epochs > 1]:
+        each = ", ".join(f"{visible(source.source)} {ratio(source.epochs)} times" for source in repeated)
+        _say(console, f"! {mix.budget:,} training tokens read {each}.", "bold")
+    if mix.normalised_from is not None:
+        _say(console, f"The shares summed to {mix.normalised_from:.6g} and were divided by it.")
+
+
+def plan_law(plan: Plan) -> LawFigure:
+    """The law that the plan goes by."""
+    return next((law for law in plan.laws if law.law == plan.verdict.law), plan.laws[0])
+
+
+def measured(factor: Factor) -> str:
+    """A factor with its unit: 1.30 M h, 100 TFLOP/s, 0.75."""
+    unit = "" if factor.unit == "1" else visible(factor.unit)
+    if unit.startswith("FLOP"):
+        return f"{human(factor.value)}{'' if human(factor.value)[-1].isalpha() else ' '}{unit}"
+    return f"{human(factor.value)} {unit}".strip()
+
+
+def chain(compute: Compute) -> str:
+    """The product that gave the budget: 1.30 M h x 3,600 s/h x ... = 3.51e+23 FLOP, its band, and which formula."""
+    product = " x ".join(measured(factor) for factor in compute.factors if factor.value != 1 or factor.unit != "1")
+    band = " ({} to {})".format(*map(human, compute.flops_range)) if compute.flops_range else ""
+    return f"{product} = {human(compute.flops)}{band} FLOP: {visible(compute.formula)}"
+
+
+def ratio(value: float) -> str:
+    """A ratio to three digits, zeros kept: 1.00, 21.0, 0.515; from 100 on as a count."""
+    return human(value) if value >= 100 else f"{value:#.3g}"
+
+
+def percent(share: float) -> str:
+    """A share of 1 as people read it: 41.37 %."""
+    return "< 0.01 %" if 0 < share < 1e-4 else f"{100 * share:.2f} %"
+
+
+def whole(value: float) -> str:
+    """Parameters or tokens: laws far from where they were fitted ask for less than one."""
+    return human(value) if value >= 1 else "< 1"
+
+
+def limit(law: LawFigure) -> str:
+    """What is short by a law, and by what factor: data x 1.56."""
+    available = law.available_ratio
+    return f"{law.limited_by} x {ratio(1 / available if law.limited_by == 'data' and available else available)}"
+
+
+def per_parameter(law: LawFigure) -> str:
+    """Training tokens for each parameter, as the law has it for the budget."""
+    return ratio(law.tokens / law.params) if law.params else ""
+
+
+def cost(plan: Plan) -> str:
+    """What the run costs of what there is."""
+    run = plan.run
+    days = f", {run.days:,.3g} days on {plan.compute.gpus:,} GPUs" if run.days and plan.compute.gpus else ""
+    hours = f"{human(run.gpu_hours)} of {human(plan.compute.gpu_hours)} GPU-hours ({percent(run.budget_share)})"
+    return f"{human(run.flops)} FLOP, {hours}{days}"
+
+
+def _laws(plan: Plan) -> Table:
+    rows = [
+        [
+            _marked(law.law, law.law == plan.verdict.law),
+            whole(law.params),
+            whole(law.tokens),
+            per_parameter(law),
+            limit(law),
+            whole(law.affords_params),
+        ]
+        for law in plan.laws
+    ]
+    return _compact(["law (* the plan's)", "params", "tokens", "per param", "short of", "mix affords"], rows, 1)
+
+
+def _mix(mix: Mix) -> Table:
+    rows = [
+        [
+            _marked(source.source, source.source == mix.binding),
+            short(source.group),
+            percent(source.share),
+            human(source.tokens),
+            human(source.available),
+            ratio(source.epochs),
+        ]
+        for source in mix.sources
+    ]
+    first = "source (* ends first)" if mix.binding else "source"
+    return _compact([first, "group", "share", "tokens", "available", "epochs"], rows, 2)
+
+
+def _compact(columns: Sequence[str], rows: Sequence[Sequence[str]], names: int) -> Table:
+    """A table whose figures, words here, stand to the right and are never folded: all columns after the `names`."""
+    made = table(columns, rows)
+    for column in made.columns[names:]:
+        column.justify, column.no_wrap = "right", True
+    return made
+
+
+def _marked(name: str, mark: bool) -> str:
+    return short(name) + (" *" if mark else "")
+
+
+def short(name: str) -> str:
+    """A name as it fits in a table: without control characters, and cut at 24 characters."""
+    shown = visible(name)
+    return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    console.print(Text(text, style, overflow="fold"))
+
+
+def _line(console: Console, label: str, text: str) -> None:
+    """One labelled line; what does not fit goes on below the text, not below the label."""
+    grid = Table.grid(padding=0)
+    grid.add_column(width=LABEL, no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(label, Text(text))
+    console.print(grid)
