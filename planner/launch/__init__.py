@@ -1,0 +1,1 @@
+"""The launch folder and what runs in it: settings, the reference loader, the reference trainer."""
