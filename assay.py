@@ -28,7 +28,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
 )
 PIPED_WIDTH = 160  # columns of tables where there is no terminal to ask
 
@@ -75,7 +75,7 @@ SupplyOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
-@app.command()
+@app.command(short_help="Raw files to documents.")
 def ingest(
     corpus: Annotated[
         str,
@@ -92,7 +92,7 @@ def ingest(
 ) -> None:
     """Raw files to documents with signals and signatures; what was read before and is unchanged is not read again.
 
-    Example: `assay ingest filings --raw 'edgar/2024/*.txt.gz'`
+    Example: assay ingest filings --raw 'edgar/2024/*.txt.gz'
     """
     from corpora import catalog
     from pipelines import chain
@@ -105,13 +105,13 @@ def ingest(
     _show_corpora(where, [corpus], as_json)
 
 
-@app.command()
+@app.command(short_help="Find copies across all corpora.")
 def deduplicate(
     lake: LakeOption = None, workers: WorkersOption = 0, mode: ModeOption = "threads", as_json: JsonOption = False
 ) -> None:
     """Find documents that are copies of others, across all corpora of the lake, by priority.
 
-    Example: `assay deduplicate --lake lake`
+    Example: assay deduplicate --lake lake
     """
     from pipelines import chain
 
@@ -124,7 +124,7 @@ def deduplicate(
     _print(["corpus", "duplicates"], list(found.items()), {"duplicates": found}, as_json)
 
 
-@app.command()
+@app.command(short_help="Documents to token ids, and a ledger of each.")
 def tokenize(
     corpus: Annotated[str | None, typer.Argument(help="Name of a corpus; or `--all`.")] = None,
     all_: Annotated[
@@ -146,7 +146,7 @@ def tokenize(
 ) -> None:
     """Documents to token ids and a ledger of every document, after the stages before it where those are out of date.
 
-    Example: `assay tokenize filings --raw 'edgar/**' --tokenizer gpt2.json`
+    Example: assay tokenize filings --raw 'edgar/**' --tokenizer gpt2.json
     """
     from corpora import catalog
     from pipelines import chain, tokenizer_in_force
@@ -171,21 +171,21 @@ def tokenize(
     _show_corpora(where, names, as_json)
 
 
-@app.command()
+@app.command(short_help="What the lake holds, and what is stale.")
 def status(lake: LakeOption = None, as_json: JsonOption = False) -> None:
     """What the lake holds, what is stale, and the command that brings it up to date.
 
-    Example: `assay status --lake lake-sample`
+    Example: assay status --lake lake-sample
     """
     where = _lake(lake)
     _show_corpora(where, where.corpora(), as_json)
 
 
-@app.command()
+@app.command(short_help="Prove that every document is accounted for.")
 def reconcile(lake: LakeOption = None, as_json: JsonOption = False) -> None:
     """Prove that every document is accounted for, or say where one is not.
 
-    Example: `assay reconcile --lake lake`
+    Example: assay reconcile --lake lake
     """
     from planner import reconcile as proof
 
@@ -204,7 +204,7 @@ def reconcile(lake: LakeOption = None, as_json: JsonOption = False) -> None:
         )
 
 
-@app.command()
+@app.command(short_help="DuckDB with all views of the lake.")
 def sql(
     query: Annotated[str | None, typer.Argument(help="A query; without one, a shell.")] = None,
     lake: LakeOption = None,
@@ -212,7 +212,7 @@ def sql(
 ) -> None:
     """DuckDB with all views of the lake: supply, composition, mix('bloomberggpt'), drops, ledger, documents.
 
-    Example: `assay sql "FROM supply"`
+    Example: assay sql "FROM supply"
     """
     import duckdb
 
@@ -233,11 +233,11 @@ def sql(
     _print(columns, rows, [dict(zip(columns, row)) for row in rows], as_json)
 
 
-@app.command()
+@app.command(short_help="What a mix asks of each source.")
 def mix(
     name: Annotated[str, typer.Argument(help="Name of a mix: bloomberggpt, proportional or your own.")],
     tokens: Annotated[
-        str | None, typer.Option(help="Training tokens of the mix; default: the most that repeats none.")
+        str | None, typer.Option(metavar="N", help="Training tokens of the mix; default: the most that repeats none.")
     ] = None,
     supply: SupplyOption = None,
     lake: LakeOption = None,
@@ -245,7 +245,7 @@ def mix(
 ) -> None:
     """What a mix asks of each source, in training tokens and epochs, and which source ends first.
 
-    Example: `assay mix bloomberggpt --tokens 569B`
+    Example: assay mix bloomberggpt --tokens 569B
     """
     from planner import mix as mixes
     from planner import units
@@ -259,13 +259,15 @@ def mix(
         summary.print_mix(out, solved)
 
 
-@app.command()
+@app.command(short_help="What the tokens afford, and what it costs.")
 def plan(
-    mix: Annotated[str, typer.Option(help="Name of a mix: bloomberggpt, proportional or your own.")] = "proportional",
+    mix: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of a mix: bloomberggpt, proportional or your own.")
+    ] = "proportional",
     supply: SupplyOption = None,
     lake: LakeOption = None,
-    gpu: Annotated[str | None, typer.Option(help="A GPU, such as a100-40gb or h100.")] = None,
-    gpu_hours: Annotated[str | None, typer.Option(help="The budget, such as 1.3e6 or 1.3M.")] = None,
+    gpu: Annotated[str | None, typer.Option(metavar="NAME", help="A GPU, such as a100-40gb or h100.")] = None,
+    gpu_hours: Annotated[str | None, typer.Option(metavar="HOURS", help="The budget, such as 1.3e6 or 1.3M.")] = None,
     gpus: Annotated[int | None, typer.Option(help="The budget as a number of GPUs, with --days.")] = None,
     days: Annotated[float | None, typer.Option(help="Days of 24 hours.")] = None,
     utilisation: Annotated[
@@ -280,20 +282,22 @@ def plan(
         float | None, typer.Option(help="Or: hardware TFLOP/s that a GPU achieves, recomputation counted.")
     ] = None,
     recompute: Annotated[
-        str | None, typer.Option(help="With --hfu-tflops: `full` activation recomputation, or `none`.")
+        str | None, typer.Option(metavar="HOW", help="With --hfu-tflops: `full` activation recomputation, or `none`.")
     ] = None,
     reserve: Annotated[
         float | None, typer.Option(help="With --hfu-tflops: share of the hours kept for failures. Default: 0.")
     ] = None,
-    law: Annotated[str, typer.Option(help="The scaling law to go by.")] = "chinchilla-approach-1",
+    law: Annotated[str, typer.Option(metavar="NAME", help="The scaling law to go by.")] = "chinchilla-approach-1",
     sequence: Annotated[int, typer.Option(min=16, help="Tokens of a row.")] = 2048,
-    name: Annotated[str | None, typer.Option(help="Folder under plans/; default: the mix or the supply file.")] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Folder under plans/; default: the mix or the supply file.")
+    ] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of plan.json, and end.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """What the tokens afford: data- or compute-limited, the model, the steps, the hours. Writes plans/NAME/.
 
-    Example: `assay plan --mix bloomberggpt --gpu a100-40gb --gpu-hours 1.3e6`
+    Example: assay plan --mix bloomberggpt --gpu a100-40gb --gpu-hours 1.3e6
     """
     from planner import compute, hardware, laws, units
     from planner import mix as mixes
@@ -334,7 +338,7 @@ def plan(
     _say(f"Written: {path} and {report}")
 
 
-@app.command()
+@app.command(short_help="Write the folder that trains a plan.")
 def launch(
     plan: Annotated[Path, typer.Argument(help="A plan.json.")],
     folder: Annotated[
@@ -347,7 +351,7 @@ def launch(
 ) -> None:
     """The folder that trains a plan: torchrun.sh, pretrain.toml, the tokenizer, the data, pinned in the lake.
 
-    Example: `assay launch plans/bloomberggpt/plan.json`
+    Example: assay launch plans/bloomberggpt/plan.json
     """
     from planner import plan as plans
     from planner.launch import folder as launches

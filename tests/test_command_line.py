@@ -19,7 +19,7 @@ from tokenizer.train import train_bpe
 
 ASSAY = Path(sys.executable).parent / "assay"
 VERBS = ("ingest", "deduplicate", "tokenize", "status", "reconcile", "sql", "mix", "plan", "launch")
-HEAVY = ("apache_beam", "torch", "duckdb", "pyarrow", "numba", "numpy", "pydantic", "matplotlib", "jinja2")
+HEAVY = ("apache_beam", "torch", "duckdb", "pyarrow", "numba", "numpy", "matplotlib", "jinja2")
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
