@@ -248,15 +248,17 @@ def mix(
     Example: assay mix bloomberggpt --tokens 569B
     """
     from planner import mix as mixes
-    from planner import units
+    from planner import units, verdict
     from planner.report import summary
 
     wanted = mixes.load(name)
-    solved = mixes.solve(_supply(supply, lake), wanted, round(units.quantity(tokens)) if tokens else None)
+    budget = round(units.quantity(tokens)) if tokens else None
+    there = _supply(supply, lake)
+    solved = mixes.solve(there, wanted, budget)
     if as_json:
         _print_json(solved.model_dump(mode="json"))
     else:
-        summary.print_mix(out, solved)
+        summary.print_mix(out, solved, verdict.supply_alerts(there, solved))
 
 
 @app.command(short_help="What the tokens afford, and what it costs.")
@@ -299,7 +301,7 @@ def plan(
 
     Example: assay plan --mix bloomberggpt --gpu a100-40gb --gpu-hours 1.3e6
     """
-    from planner import compute, hardware, laws, units
+    from planner import compute, files, hardware, laws, units
     from planner import mix as mixes
     from planner import plan as plans
     from planner.report import html, summary
@@ -329,8 +331,8 @@ def plan(
     made = plans.make(name, there, mixes.solve(there, wanted), budget, goes_by, sequence)
     content = plans.to_json(made)
     folder = Path("plans", name)
-    path = plans.write(folder, "plan.json", content)
-    report = plans.write(folder, "report.html", html.render(made).encode())
+    path = files.put(folder / "plan.json", content)
+    report = files.put(folder / "report.html", html.render(made).encode())
     if as_json:
         sys.stdout.write(content.decode())
     else:

@@ -1,4 +1,4 @@
-"""Measure this machine: `python -m bench [chain|kernels|peers] [--mb 100] [--runs 3] [--json FILE]`."""
+"""Measure this machine: `python -m bench [chain|kernels|launch|peers] [--mb 100] [--runs 3] [--json FILE]`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from rich.console import Console
 from bench import report, text
 from planner.report import terminal
 
-WHAT = ("chain", "kernels", "peers")
+WHAT = ("chain", "kernels", "launch", "peers")
 WIDTH = 160  # columns where there is no terminal to ask
 
 
 def main() -> None:
     """Print tables of what was asked for, or of everything; what was made for it is removed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Figures of this machine, printed.")
-    parser.add_argument("what", nargs="?", choices=WHAT, help="one of the three; without it, all")
+    parser.add_argument("what", nargs="?", choices=WHAT, help="one of them; without it, all")
     parser.add_argument("--mb", type=int, default=100, help="megabytes of raw text")
     parser.add_argument("--runs", type=int, default=3, help="times that each is measured; the median is shown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")

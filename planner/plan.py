@@ -7,13 +7,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from corpora.errors import AssayError, ConfigError
+from corpora.errors import ConfigError
 from planner import compute as budget
 from planner.laws import Law, laws
 from planner.schedule import schedule
 from planner.schema import Assumption, Compute, LawFigure, Mix, Plan, Run, Supply
 from planner.shape import shape
-from planner.verdict import alerts, verdict
+from planner.verdict import run_alerts, supply_alerts, verdict
 
 SEQUENCE = 2_048  # tokens of a row: Hoffmann et al. 2022 and BloombergGPT
 VOCABULARY = 131_072  # 2^17: BloombergGPT, section 2.3
@@ -38,7 +38,7 @@ def make(name: str, supply: Supply, mix: Mix, compute: Compute, law: Law, sequen
     return Plan(
         name=name,
         verdict=verdict(supply, mix, compute, figures, chosen, model, steps, run),
-        alerts=alerts(supply, mix, model, steps, run),
+        alerts=[*supply_alerts(supply, mix), *run_alerts(model, steps, run)],
         supply=supply,
         mix=mix,
         compute=compute,
@@ -124,17 +124,3 @@ def _assumptions(supply: Supply, sequence: int, law: Law) -> list[Assumption]:
             )
         )
     return made
-
-
-def write(folder: Path, name: str, content: bytes) -> Path:
-    """Put a file in a folder, whole or not at all."""
-    path = folder / name
-    aside = folder / f".{name}.new"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(content)
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise AssayError(f"{path} cannot be written: {error.strerror}") from None
-    return path

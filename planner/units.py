@@ -28,6 +28,11 @@ def quantity(text: str) -> float:
     return value
 
 
+def percent(share: float) -> str:
+    """A share of 1 as people read it: 41.37 %."""
+    return "< 0.01 %" if 0 < share < 1e-4 else f"{100 * share:.2f} %"
+
+
 def counted(value: float, noun: str) -> str:
     """A count and what it counts: 1 step, 196 steps."""
     return f"{human(value)} {noun}{'' if value == 1 else 's'}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from planner.schema import Compute, LawFigure, Mix, Model, Run, Schedule, Supply, Verdict
-from planner.units import counted, human
+from planner.units import counted, human, percent
 
 TOO_FEW = 10  # times: from there on a model that uses up the budget is no alternative
 FITTED_PARAMS, FITTED_TOKENS = 70e6, 5e9  # least of Chinchilla's runs: Hoffmann et al. 2022, arXiv:2203.15556, abstract
@@ -30,7 +30,7 @@ def verdict(
         )
         afforded = (
             f"Those tokens afford {human(law.affords_params)} parameters and {human(law.affords_flops)} FLOP, "
-            f"{_percent(law.affords_flops / compute.flops)} of the budget"
+            f"{percent(law.affords_flops / compute.flops)} of the budget"
         )
         if factor < TOO_FEW:
             afforded += (
@@ -61,13 +61,13 @@ def verdict(
             _agreement(laws, law),
             f"The plan: {human(model.params)} parameters ({counted(model.layers, 'layer')}, width {model.width:,}) on "
             f"{human(schedule.tokens)} tokens in {counted(schedule.steps, 'step')}; "
-            f"{counted(run.gpu_hours, 'GPU-hour')}, {_percent(run.budget_share)} of the budget.",
+            f"{counted(run.gpu_hours, 'GPU-hour')}, {percent(run.budget_share)} of the budget.",
         ],
     )
 
 
-def alerts(supply: Supply, mix: Mix, model: Model, schedule: Schedule, run: Run) -> list[str]:
-    """What a reader must know before any figure."""
+def supply_alerts(supply: Supply, mix: Mix) -> list[str]:
+    """What a reader must know of the counts before any figure."""
     found = []
     if supply.sample:
         found.append("These are the tokens of the embedded sample: they say nothing about real data.")
@@ -87,6 +87,12 @@ def alerts(supply: Supply, mix: Mix, model: Model, schedule: Schedule, run: Run)
         found.append(f"The mix leaves out {', '.join(s.source for s in left_out)}: {tokens} training tokens.")
     if repeated := [source.source for source in mix.sources if source.epochs > 1]:
         found.append(f"The mix repeats {', '.join(repeated)}.")
+    return found
+
+
+def run_alerts(model: Model, schedule: Schedule, run: Run) -> list[str]:
+    """What a reader must know of the model and its run."""
+    found = []
     if model.params > 1.25 * model.target_params:
         found.append(
             f"The smallest model for {model.vocabulary:,} ids has {human(model.params)} parameters, "
@@ -112,7 +118,7 @@ def _how_known(supply: Supply) -> str:
 def _bound(supply: Supply, mix: Mix) -> str:
     bound = next(source for source in mix.sources if source.source == mix.binding)
     return (
-        f"{mix.binding} ends first: {human(bound.available)} training tokens at a share of {_percent(bound.share)} "
+        f"{mix.binding} ends first: {human(bound.available)} training tokens at a share of {percent(bound.share)} "
         f"bound the mix, of {human(supply.training_tokens)} that are there."
     )
 
@@ -124,7 +130,3 @@ def _agreement(laws: list[LawFigure], law: LawFigure) -> str:
     if not others:
         return f"All {len(laws)} laws agree on what is short; {spread}."
     return f"{', '.join(o.law for o in others)} would call it {others[0].limited_by}-limited; {spread}."
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"

@@ -23,6 +23,7 @@ from corpora.config import build
 from corpora.errors import AssayError, ConfigError
 from corpora.lake import PINS, Lake
 from corpora.part import Part
+from planner.files import put
 from planner.launch import settings as launch
 from planner.launch.settings import Source
 from planner.schema import Plan
@@ -63,7 +64,8 @@ def write(
     files = _files(plan, plan_json, digest, lake, sources, end_of_document)
     folder = folder.absolute()
     _pin(plan, digest, lake, folder, sources, say)
-    _put(folder, files)
+    for name, content in files.items():
+        put(folder / name, content, executable=name.endswith(".sh"))
     settings = launch.read(folder / "pretrain.toml")
     gpus = plan.compute.gpus or 1
     if plan.schedule.batch % gpus:
@@ -279,19 +281,6 @@ def _comment(text: str) -> str:
     """Text as lines of comment."""
     printable = "".join(c if c.isprintable() else " " for c in text)
     return textwrap.fill(printable, 120, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
-
-
-def _put(folder: Path, files: dict[str, bytes]) -> None:
-    """Write files aside and rename them, scripts executable."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            aside = folder / f".{name}.new"
-            aside.write_bytes(content)
-            aside.chmod(0o755 if name.endswith(".sh") else 0o644)
-            aside.replace(folder / name)
-    except OSError as error:
-        raise AssayError(f"the launch folder {folder} cannot be written: {error.strerror}") from None
 
 
 def _pin(plan: Plan, digest: str, lake: Lake, folder: Path, sources: list[Source], say: Callable[[str], None]) -> None:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from planner.report import summary
 from planner.report.terminal import visible
 from planner.schema import Plan
-from planner.units import human
+from planner.units import human, percent
 
 DIGITS_EXACT = 1e16  # from here on a float is exact in its shortest form only
 
@@ -38,7 +38,7 @@ def number(value: float, show: str = "human") -> Markup:
         "human": human,
         "whole": summary.whole,
         "ratio": summary.ratio,
-        "percent": summary.percent,
+        "percent": percent,
         "plain": lambda value: f"{value:,}",
     }
     return Markup('<data value="{}" title="{}">{}</data>').format(value, exact(value), forms[show](value))

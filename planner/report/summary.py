@@ -10,7 +10,7 @@ from rich.text import Text
 
 from planner.report.terminal import table, visible
 from planner.schema import Compute, Factor, LawFigure, Mix, Plan
-from planner.units import human
+from planner.units import counted, human, percent
 
 LONGEST = 24  # characters of a name in a table; the page and plan.json have it whole
 LABEL = 9  # characters of the labels before the lines below the tables
@@ -29,23 +29,28 @@ def print_plan(console: Console, plan: Plan) -> None:
     console.print()
     model, schedule = plan.model, plan.schedule
     _line(console, "compute", chain(plan.compute))
+    if plan.compute.flops_range:  # a default: say whose
+        default = plan.compute.factors[-1]
+        _line(console, "", f"{visible(default.name)} {default.value:.3f}: {visible(default.source)}")
     _line(
         console,
         "model",
-        f"{human(model.params)}: {model.layers} layers, width {model.width:,}, {model.heads} heads, "
-        f"FFN {model.ffn:,}, {model.vocabulary:,} ids",
+        f"{model.params:,} parameters: {counted(model.layers, 'layer')}, width {model.width:,}, "
+        f"{counted(model.heads, 'head')} of {model.head_size}, FFN {model.ffn:,}, {model.vocabulary:,} ids",
     )
     _line(
         console,
         "schedule",
-        f"{schedule.steps:,} steps of {schedule.batch:,} x {schedule.sequence:,} tokens, "
-        f"rate {schedule.peak_rate:.3g} after {schedule.warmup_steps:,} steps",
+        f"{counted(schedule.steps, 'step')} of {schedule.batch:,} x {schedule.sequence:,} tokens, "
+        f"rate {schedule.peak_rate:.3g} after {counted(schedule.warmup_steps, 'step')}",
     )
     _line(console, "run", cost(plan))
 
 
-def print_mix(console: Console, mix: Mix) -> None:
+def print_mix(console: Console, mix: Mix, alerts: Sequence[str] = ()) -> None:
     """Print what a mix asks of each source, how far it goes without repeats and what repeats."""
+    for alert in alerts:
+        _say(console, f"! {visible(alert)}", "bold")
     about = f"{visible(mix.name)} ({mix.strategy}): {visible(mix.description)}"
     _say(console, about + (f" [{visible(mix.citation)}]" if mix.citation else ""))
     console.print(_mix(mix))
@@ -53,9 +58,7 @@ def print_mix(console: Console, mix: Mix) -> None:
     _say(console, f"{mix.largest:,} training tokens without a repeat: {ends}.")
     if repeated := [source for source in mix.sources if source.epochs > 1]:
         each = ", ".join(f"{visible(source.source)} {ratio(source.epochs)} times" for source in repeated)
-        _say(console, f"! {mix.budget:,} training tokens read {each}.", "bold")
-    if mix.normalised_from is not None:
-        _say(console, f"The shares summed to {mix.normalised_from:.6g} and were divided by it.")
+        _say(console, f"{mix.budget:,} training tokens read {each}.")
 
 
 def plan_law(plan: Plan) -> LawFigure:
@@ -83,11 +86,6 @@ def ratio(value: float) -> str:
     return human(value) if value >= 100 else f"{value:#.3g}"
 
 
-def percent(share: float) -> str:
-    """A share of 1 as people read it: 41.37 %."""
-    return "< 0.01 %" if 0 < share < 1e-4 else f"{100 * share:.2f} %"
-
-
 def whole(value: float) -> str:
     """Parameters or tokens: laws far from where they were fitted ask for less than one."""
     return human(value) if value >= 1 else "< 1"
@@ -108,7 +106,7 @@ def cost(plan: Plan) -> str:
     """What the run costs of what there is."""
     run = plan.run
     days = f", {run.days:,.3g} days on {plan.compute.gpus:,} GPUs" if run.days and plan.compute.gpus else ""
-    hours = f"{human(run.gpu_hours)} of {human(plan.compute.gpu_hours)} GPU-hours ({percent(run.budget_share)})"
+    hours = f"{human(run.gpu_hours)} of {counted(plan.compute.gpu_hours, 'GPU-hour')} ({percent(run.budget_share)})"
     return f"{human(run.flops)} FLOP, {hours}{days}"
 
 

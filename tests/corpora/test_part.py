@@ -48,7 +48,7 @@ def write(folder, given_batches, **options) -> tuple[Part, bytes]:
     return writer.close(), (folder / "spool").read_bytes()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(rows=ROWS, cuts=st.lists(st.integers(0, 30), max_size=6), offset=st.integers(0, 3))
 def test_same_rows_give_same_bytes_however_they_were_cut(tmp_path_factory, rows, cuts, offset):
     folder = tmp_path_factory.mktemp("part")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora import ids
@@ -26,7 +26,6 @@ def read(path, index: int) -> pa.RecordBatch:
         return exchange.read_batch(file, index)
 
 
-@settings(deadline=None)
 @given(PAIRS, st.data())
 def test_keys_are_those_of_the_chosen_rows_in_order(pairs, data):
     chosen = sorted(data.draw(st.sets(st.sampled_from(range(len(pairs)))))) if pairs else []
@@ -35,7 +34,6 @@ def test_keys_are_those_of_the_chosen_rows_in_order(pairs, data):
     assert [tuple(row.values()) for row in found.to_pylist()] == sorted((*pairs[row], row) for row in chosen)
 
 
-@settings(deadline=None)
 @given(PAIRS, st.integers(0, 5))
 def test_ranges_partition_the_keys_whatever_the_bits(tmp_path_factory, pairs, bits):
     keys = keys_of(pairs, list(range(len(pairs))))
@@ -50,7 +48,6 @@ def test_ranges_partition_the_keys_whatever_the_bits(tmp_path_factory, pairs, bi
         read(path, 1 << bits)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 99)), unique=True), st.randoms())
 def test_edges_lie_with_their_part_in_order_of_row(tmp_path_factory, edges, random):
     edges = random.sample(edges, len(edges))

@@ -64,7 +64,7 @@ def decided(documents: list[dict], first_row: int, findings: pa.RecordBatch, pro
     return found.to_pylist()
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(DOCUMENT), st.lists(st.integers(0, 10), max_size=4))
 def test_batches_decide_as_document_by_document(documents, sizes):
     findings = findings_of([row for row, document in enumerate(documents) if document["duplicate"]])

@@ -59,7 +59,7 @@ supplies = st.dictionaries(names, st.integers(1, 10**13), min_size=1)
 shares = st.floats(1e-6, 1e3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_the_solver_finds_the_largest_mix_without_repeats(data: st.DataObject) -> None:
     there = data.draw(supplies)

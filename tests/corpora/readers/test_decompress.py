@@ -56,14 +56,13 @@ def noise(n: int, seed: int = 0) -> bytes:
 
 
 @EACH
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(members=st.lists(st.binary(max_size=400), min_size=1, max_size=4), sizes=CUTS, padding=st.integers(0, 600))
 def test_members_after_each_other_are_one_file(name, members, sizes, padding):
     data = b"".join(COMPRESS[name](member) for member in members)
     assert decode(data + b"\0" * padding, sizes) == (b"".join(members), None)
 
 
-@settings(deadline=None)
 @given(data=st.binary(max_size=200), sizes=CUTS)
 def test_what_is_not_compressed_passes(data, sizes):
     if compression(data) is None:
@@ -77,7 +76,7 @@ def test_what_only_looks_compressed_passes(data):
 
 
 @EACH
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_truncated_stream_gives_what_was_decoded(name, data):
     text = noise(data.draw(st.integers(0, 5000)))
@@ -95,7 +94,7 @@ def test_garbage_after_the_stream(name, sizes):
     assert decode(packed + b"\0\0garbage", sizes) == (b"text", f"garbage after the {name} stream")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(length=st.integers(0, 3000), sizes=CUTS, repeat=st.booleans())
 def test_gzip_with_a_wrong_checksum_gives_every_byte(length, sizes, repeat):
     text = b"ab" * length if repeat else noise(length)
@@ -140,7 +139,6 @@ def test_zstd_gives_the_blocks_before_a_wrong_checksum():
     assert damage == "damaged zstd stream"
 
 
-@settings(deadline=None)
 @given(sizes=CUTS)
 def test_skippable_frames_are_passed_over(sizes):
     for data in (SKIPPABLE + zstd(b"text"), zstd(b"te") + SKIPPABLE + zstd(b"xt") + SKIPPABLE):

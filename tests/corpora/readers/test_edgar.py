@@ -253,7 +253,7 @@ class Blocks:
 
 
 @given(STREAMS, st.lists(st.integers(0, 10_000), max_size=30), st.sampled_from([60, 150, 1 << 20]))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_any_stream_is_cut_the_same_wherever_its_blocks_end(data, cuts, limit):
     stretches = list(edgar._split(Blocks(data, cuts).blocks(), limit))
     assert stretches == list(edgar._split([data] if data else [], limit))

@@ -170,7 +170,7 @@ def small_batches(n_bytes: int) -> ExitStack:
 SIZES = st.lists(st.integers(1, 120), min_size=1, max_size=4)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(made=files(), sizes=SIZES, batch=st.integers(1, 300))
 def test_every_line_is_a_row_or_passed_over_wherever_blocks_are_cut(tmp_path_factory, made, sizes, batch):
     data, expected = made
@@ -183,7 +183,7 @@ def test_every_line_is_a_row_or_passed_over_wherever_blocks_are_cut(tmp_path_fac
     assert counts.raw_bytes + counts.skipped_bytes["blank line"] == len(data) - mark
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(made=files(), cuts=st.lists(st.integers(1, 800), max_size=5), sizes=SIZES, batch=st.integers(1, 300))
 def test_every_line_is_in_exactly_one_slice(tmp_path_factory, made, cuts, sizes, batch):
     data, expected = made
@@ -206,7 +206,7 @@ def test_a_line_longer_than_its_slice_is_read_once(tmp_path, border):
         assert [row["text"] for row in rows] == ["aa", "b" * 25, "cc"]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(made=files(documents() | st.sampled_from([(b"", None), (b"{}", {"quarantine": "no text"})])))
 def test_a_good_line_is_read_alike_among_good_lines_and_beside_a_bad_one(tmp_path_factory, made):
     data, _ = made

@@ -161,7 +161,7 @@ def test_wikitext(wikitext, text):
 @given(
     st.lists(st.sampled_from([*"[]{}|<>=*'/ \n", "ref", "nowiki", "File:", "<!--", "-->", "a", "&#0;"]), max_size=60)
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_wikitext_never_raises(pieces):
     assert "\0" not in wikipedia.text_of("".join(pieces), {"file"})
 

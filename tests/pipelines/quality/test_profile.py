@@ -69,7 +69,7 @@ def test_what_cannot_be_meant_is_one_sentence_that_names_the_file(own, text, sen
 
 
 def test_an_unknown_profile():
-    with pytest.raises(ConfigError, match="no profile 'bsae'; there are base"):
+    with pytest.raises(ConfigError, match="no profile 'bsae'; did you mean base"):
         profile.load("bsae")
 
 

@@ -45,7 +45,7 @@ SPACES = [chr(code) for code in range(0x110000) if chr(code).isspace()]
 TEXT = st.text() | st.text(st.sampled_from([*SPACES, *"aZ9.é\u0301я中😀\u200b\ufeff\U00020000"]))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(st.none() | TEXT), st.integers(0, 4), st.integers(0, 8))
 def test_signals_are_the_obvious_ones_on_any_slice(texts, begin, length):
     assert measured(texts) == [obvious(text) for text in texts]
