@@ -7,7 +7,7 @@ permuted order, pass after pass. Every rank walks the global order and takes its
 The price: whatever the number of ranks, each decodes every row group that one of its rows lies in, in the worst case
 all. 44 million tokens/s on one core (docs/bench.md; `make bench ARGS=launch`). LLaMA-65B was trained at 0.78 million
 tokens/s (380 on each of 2,048 GPUs: arXiv:2302.13971, section 2.4), so that a rank waits at most 2 % of a step for it.
-At the start the footer of every part is read, and going on from step n reads the document lengths of what lies before it.
+At the start the footer of every part is read; going on from step n reads the document lengths of what lies before it.
 """
 
 from __future__ import annotations
