@@ -76,7 +76,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/launch: $(VENV)/installed
-	@echo "Installing torch for the trainer (once; about 200 MB) ..."
+	@echo "Installing torch for the trainer (once) ..."
 	@$(PIP) -c constraints.txt -e '.[launch]'
 	@touch $@
 

@@ -252,7 +252,7 @@ def mix(
     from planner.report import summary
 
     wanted = mixes.load(name)
-    budget = round(units.quantity(tokens)) if tokens else None
+    budget = round(units.quantity(tokens, units.MOST_TOKENS)) if tokens else None
     there = _supply(supply, lake)
     solved = mixes.solve(there, wanted, budget)
     if as_json:
@@ -289,8 +289,10 @@ def plan(
     reserve: Annotated[
         float | None, typer.Option(help="With --hfu-tflops: share of the hours kept for failures. Default: 0.")
     ] = None,
-    law: Annotated[str, typer.Option(metavar="NAME", help="The scaling law to go by.")] = "chinchilla-approach-1",
-    sequence: Annotated[int, typer.Option(min=16, help="Tokens of a row.")] = 2048,
+    law: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The scaling law to go by. Default: chinchilla-approach-1.")
+    ] = None,
+    sequence: Annotated[int | None, typer.Option(min=16, help="Tokens of a row. Default: 2,048.")] = None,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Folder under plans/; default: the mix or the supply file.")
     ] = None,
@@ -312,7 +314,9 @@ def plan(
     if gpu is None:
         raise ConfigError("say which GPU: --gpu a100-40gb, --gpu h100")
     found = hardware.find(gpu)
-    hours, gpus, days = compute.gpu_hours_of(units.quantity(gpu_hours) if gpu_hours else None, gpus, days)
+    hours, gpus, days = compute.gpu_hours_of(
+        units.quantity(gpu_hours, units.MOST_GPU_HOURS) if gpu_hours else None, gpus, days
+    )
     budget = compute.budget(
         found,
         hours,
@@ -323,12 +327,12 @@ def plan(
         recompute=recompute,
         reserve=reserve,
     )
-    goes_by, wanted = laws.named(law), mixes.load(mix)
+    goes_by, wanted = laws.named(law or plans.LAW), mixes.load(mix)
     there = _supply(supply, lake)
     name = name or (supply.stem if supply else mix)
     if Path(name).name != name or name in (".", ".."):
         raise ConfigError(f"--name {name!r} is no name of a folder")
-    made = plans.make(name, there, mixes.solve(there, wanted), budget, goes_by, sequence)
+    made = plans.make(name, there, wanted, budget, goes_by, sequence or plans.SEQUENCE)
     content = plans.to_json(made)
     folder = Path("plans", name)
     path = files.put(folder / "plan.json", content)
@@ -343,6 +347,10 @@ def plan(
 @app.command(short_help="Write the folder that trains a plan.")
 def launch(
     plan: Annotated[Path, typer.Argument(help="A plan.json.")],
+    lake: Annotated[
+        str | None,
+        typer.Option("--lake", metavar="DIR", help="Where the lake lies now; default: where it was planned."),
+    ] = None,
     folder: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Default: launch/ beside the plan.")
     ] = None,
@@ -359,7 +367,8 @@ def launch(
     from planner.launch import folder as launches
 
     made, content = plans.from_json(plan)
-    written = launches.write(made, content, folder or plan.parent / "launch", end_of_document=end_of_document, say=_say)
+    folder = folder or plan.parent / "launch"
+    written = launches.write(made, content, folder, lake=lake, end_of_document=end_of_document, say=_say)
     if as_json:
         _print_json(written)
     else:

@@ -39,8 +39,9 @@ def locate(kind: str, name: str, folders: Sequence[Path]) -> Path:
 
 
 def names(folders: Sequence[Path]) -> list[str]:
-    """Names of all TOML files in some folders."""
-    return sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
+    """Names of all TOML files in some folders; hidden ones are editors' own."""
+    found = (path for folder in folders for path in folder.glob("*.toml"))
+    return sorted({path.stem for path in found if path.is_file() and not path.name.startswith(".")})
 
 
 def take_tables(table: dict[str, Any], name: str, where: str) -> list[Any]:

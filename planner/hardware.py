@@ -28,7 +28,6 @@ class Gpu:
     """Bytes."""
     source: str
     """Citation of the peak."""
-    note: str
 
     @property
     def family(self) -> str:
@@ -46,9 +45,7 @@ class Utilisation:
     high: float
     """2.5 x `low`; `value` is their geometric mean."""
     step_mfu: float
-    """Share while steps run."""
-    downtime: float
-    """Factor for hours in which no step runs."""
+    """Share while steps run; the rest of `value` is a factor for hours in which no step runs."""
     source: str
 
 
@@ -60,7 +57,6 @@ def gpus() -> tuple[Gpu, ...]:
             peak=float(row["bf16_or_fp16_dense_tflops"]) * 1e12,
             memory=float(row["mem_GB"]) * 1e9,
             source=row["source"],
-            note=row["note"],
         )
         for row in rows("gpus")
     )
@@ -106,7 +102,6 @@ def default_utilisation(gpu: Gpu) -> Utilisation:
         low=value / sqrt(BAND),
         high=value * sqrt(BAND),
         step_mfu=step_mfu,
-        downtime=factor,
         source=f"{whose}median step-time MFU {step_mfu:.3f} of {len(shares)} published measurements of {family}"
         f" (planner/facts/mfu_anchors.csv) x downtime factor {factor:.2f} ({downtime['source']})",
     )

@@ -7,24 +7,28 @@ what that comes to; the same query is the table macro `mix` of `assay sql`.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from corpora import config
 from corpora.errors import AssayError, ConfigError
 from planner import schema
 from planner.schema import Supply
+from planner.units import some
 
 BUILT_IN = Path(__file__).parent / "mixes"
 OWN = Path("assay.d/mixes")
 FOLDERS = (OWN, BUILT_IN)
 QUERY = Path(__file__).parent / "sql" / "mix.sql"
-WHOLE = 10**12  # integer weights of shares that sum to 1
-ROUNDING = 1e-9  # by which shares written in decimals may miss 1 and still mean it
+LARGEST_WEIGHT = 10**15  # times 10^17 tokens it stays below 2^127 (HUGEINT)
+WHOLE = 10**12  # sum of the weights of shares with more digits than that
 
 
 @dataclass(frozen=True)
@@ -52,14 +56,22 @@ class MixFile:
                 raise ValueError(f"the share of {source!r} must be a positive number, not {share!r}; or leave it out")
 
     @property
-    def total(self) -> float:
-        """Sum of the shares as they are written."""
-        return math.fsum(self.shares.values())
+    def total(self) -> Fraction:
+        """Sum of the shares as the decimals that they are written as."""
+        return sum(self._exact.values(), Fraction())
 
     @property
     def weights(self) -> dict[str, int]:
-        """The shares as whole numbers that sum to about 10^12."""
-        return {source: max(1, round(share / self.total * WHOLE)) for source, share in self.shares.items()}
+        """The shares as whole numbers in the same proportions; of shares with very many digits, nearly so."""
+        exact = self._exact
+        scale = math.lcm(*(share.denominator for share in exact.values()))
+        if max(exact.values(), default=0) * scale > LARGEST_WEIGHT:
+            scale = WHOLE / self.total
+        return {source: max(1, round(share * scale)) for source, share in exact.items()}
+
+    @property
+    def _exact(self) -> dict[str, Fraction]:
+        return {source: Fraction(repr(share)) for source, share in self.shares.items()}
 
 
 def load(name: str) -> MixFile:
@@ -75,7 +87,7 @@ def all_mixes() -> list[MixFile]:
     """Every mix that can be loaded. One of the user's own that cannot is left out: `load` says what is wrong."""
     found = []
     for name in config.names(FOLDERS):
-        with contextlib.suppress(ConfigError):
+        with contextlib.suppress(ConfigError, OSError):
             found.append(load(name))
     return found
 
@@ -88,7 +100,7 @@ def create(connection: duckdb.DuckDBPyConnection, mixes: list[MixFile]) -> None:
         row = [mix.name, mix.strategy, mix.description, mix.citation]
         connection.execute("INSERT INTO mixes VALUES (?, ?, ?, ?)", row)
         for source, weight in mix.weights.items():
-            row = [mix.name, source, mix.shares[source] / mix.total, weight]
+            row = [mix.name, source, float(Fraction(repr(mix.shares[source])) / mix.total), weight]
             connection.execute("INSERT INTO mix_shares VALUES (?, ?, ?, ?)", row)
     connection.execute(f"CREATE MACRO mix(name, budget := NULL) AS TABLE {QUERY.read_text('utf-8')}")
 
@@ -100,17 +112,20 @@ def solve(supply: Supply, mix: MixFile, budget: int | None = None) -> schema.Mix
     """
     there = {source.source: source for source in supply.sources}
     if missing := sorted(mix.shares.keys() - there.keys()):
+        near = difflib.get_close_matches(missing[0], there) or [n for n in there if n.lower() == missing[0].lower()]
         puts = f"`assay tokenize {missing[0]}` puts it there" if supply.lake else "add a row for it"
         raise AssayError(
-            f"the mix {mix.name} asks for {', '.join(missing)}, which {supply.origin} does not have (it has "
-            f"{', '.join(sorted(there))}): {puts}, or take another mix, such as proportional"
+            f"the mix {mix.name} asks for {some(missing)}, which {supply.origin} does not have (it has "
+            f"{some(near or sorted(there), 8)}): {puts}, or take another mix, such as proportional"
         )
     if empty := sorted(name for name in mix.shares if not there[name].training_tokens):
-        raise AssayError(f"the mix {mix.name} asks for {', '.join(empty)}, of which {supply.origin} has no tokens")
+        raise AssayError(f"the mix {mix.name} asks for {some(empty)}, of which {supply.origin} has no tokens")
     with duckdb.connect() as connection:
         connection.execute('CREATE TABLE supply (source VARCHAR, "group" VARCHAR, training_tokens BIGINT)')
-        rows = [[source.source, source.group, source.training_tokens] for source in supply.sources]
-        connection.executemany("INSERT INTO supply VALUES (?, ?, ?)", rows)
+        rows = [(source.source, source.group, source.training_tokens) for source in supply.sources]
+        columns = dict(zip(("source", "group", "training_tokens"), map(list, zip(*rows))))
+        connection.register("rows", pa.table(columns))
+        connection.execute("INSERT INTO supply FROM rows")
         create(connection, [mix])
         largest = connection.execute("SELECT sum(tokens) FROM mix(?)", [mix.name]).fetchone()[0]
         solved = connection.execute("SELECT * EXCLUDE (percent) FROM mix(?, budget := ?)", [mix.name, budget])
@@ -122,7 +137,7 @@ def solve(supply: Supply, mix: MixFile, budget: int | None = None) -> schema.Mix
         description=mix.description,
         citation=mix.citation,
         strategy=mix.strategy,
-        normalised_from=mix.total if mix.shares and abs(mix.total - 1) > ROUNDING else None,
+        normalised_from=float(mix.total) if mix.shares and mix.total != 1 else None,
         budget=sum(row["tokens"] for row in found),
         largest=largest,
         binding=binding[0] if binding else None,

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from corpora.errors import ConfigError
 from planner import compute as budget
 from planner.laws import Law, laws
+from planner.mix import MixFile, solve
 from planner.schedule import schedule
-from planner.schema import Assumption, Compute, LawFigure, Mix, Plan, Run, Supply
+from planner.schema import Assumption, Compute, LawFigure, Plan, Run, Supply
 from planner.shape import shape
 from planner.verdict import run_alerts, supply_alerts, verdict
 
@@ -20,27 +21,31 @@ VOCABULARY = 131_072  # 2^17: BloombergGPT, section 2.3
 LAW = "chinchilla-approach-1"
 
 
-def make(name: str, supply: Supply, mix: Mix, compute: Compute, law: Law, sequence: int = SEQUENCE) -> Plan:
+def make(name: str, supply: Supply, mix: MixFile, compute: Compute, law: Law, sequence: int = SEQUENCE) -> Plan:
     """The plan that goes by `law`: all that the budget pays for, or, where tokens are short, the model they afford.
 
     No token is repeated: the run is at most the largest budget of the mix. Raises AssayError where the tokens do not
-    fill one batch.
+    fill one batch, and as `planner.mix.solve` does.
     """
-    available = mix.largest
-    figures = [_figure(each, compute.flops, available) for each in laws()]
+    largest = solve(supply, mix)
+    available = largest.largest
+    figures = [_figure(each, compute, available) for each in laws()]
     chosen = next(figure for figure in figures if figure.law == law.name)
     target = chosen.affords_params if chosen.limited_by == "data" else chosen.params
     model = shape(target, supply.vocabulary or VOCABULARY)
     # Of a compute-limited plan the tokens are what the budget pays for at the shape's exact count.
-    tokens = available if chosen.limited_by == "data" else min(available, int(compute.flops / (6 * model.params)))
-    steps = schedule(model.params, tokens, sequence, compute.gpus or 1)
+    tokens = available if chosen.limited_by == "data" else int(compute.flops / (6 * model.params))
+    # Whole rows of each source, which read one token beyond their last.
+    rows = sum(max(0, source.tokens - 1) // sequence for source in largest.sources)
+    steps = schedule(model.params, min(tokens, rows * sequence), sequence, compute.gpus or 1)
+    of_run = solve(supply, mix, steps.tokens)
     run = _run(6 * model.params * steps.tokens, compute)
     return Plan(
         name=name,
-        verdict=verdict(supply, mix, compute, figures, chosen, model, steps, run),
-        alerts=[*supply_alerts(supply, mix), *run_alerts(model, steps, run)],
+        verdict=verdict(supply, of_run, compute, figures, chosen, model, steps, run),
+        alerts=[*supply_alerts(supply, of_run), *run_alerts(model, steps, run)],
         supply=supply,
-        mix=mix,
+        mix=of_run,
         compute=compute,
         laws=figures,
         model=model,
@@ -77,15 +82,17 @@ def json_schema() -> bytes:
     return (json.dumps(published, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _figure(law: Law, flops: float, available: int) -> LawFigure:
-    tokens = law.tokens(flops)
+def _figure(law: Law, compute: Compute, available: int) -> LawFigure:
+    tokens = law.tokens(compute.flops)
     affords = law.flops_for_tokens(available)
+    ends = compute.flops_range and tuple(available / law.tokens(flops) for flops in reversed(compute.flops_range))
     return LawFigure(
         law=law.name,
-        params=law.params(flops),
+        params=law.params(compute.flops),
         tokens=tokens,
         source=law.source,
         available_ratio=available / tokens,
+        available_ratio_range=ends,
         limited_by="data" if available < tokens else "compute",
         affords_params=law.params(affords),
         affords_flops=affords,

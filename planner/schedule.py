@@ -16,6 +16,11 @@ RULE = (
 )
 
 
+def law_batch(flops: float) -> float:
+    """Tokens of a batch by DeepSeek LLM's law (arXiv:2401.02954) for training FLOPs of 6 N D."""
+    return 0.2920 * flops**0.3271
+
+
 def schedule(params: int, tokens: int, sequence: int, gpus: int = 1) -> Schedule:
     """The optimizer steps that train on `tokens`, less the rest of a batch.
 
@@ -23,13 +28,13 @@ def schedule(params: int, tokens: int, sequence: int, gpus: int = 1) -> Schedule
     tokens do not fill one batch.
     """
     flops = 6 * params * tokens
-    rows = 0.2920 * flops**0.3271 / sequence
-    batch = gpus * 2 ** max(0, round(math.log2(max(rows, 1) / gpus)))
+    rows = max(1.0, law_batch(flops) / sequence)
+    batch = gpus * 2 ** max(0, round(math.log2(rows / gpus)))
     steps = tokens // (batch * sequence)
     if not steps:
         raise AssayError(
             f"{tokens:,} training tokens do not fill one batch of {batch:,} rows of {sequence:,}: take a shorter "
-            "--sequence, fewer --gpus, or more data"
+            "--sequence or fewer --gpus, or bring more of what is short"
         )
     peak = float(f"{0.3118 * flops**-0.1250:.3g}")
     return Schedule(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 FORMAT = 1
 
@@ -70,7 +70,7 @@ class Supply(Record):
     provisional: bool
     """Whether the tokenizer that counted is provisional."""
     tokenizer: str | None
-    """The one tokenizer that counted all sources; null where a table names none."""
+    """The one tokenizer that counted all sources; null where a table does not name it for every row."""
     vocabulary: int | None
     """Ids of that tokenizer; null where it is not at hand."""
     documents: int
@@ -85,18 +85,18 @@ class MixSource(Record):
 
     source: str
     group: str
-    share: float
+    share: PositiveFloat
     """Of the mix's training tokens, as the mix asks for it."""
-    tokens: int
+    tokens: NonNegativeInt
     """Training tokens asked of the source."""
-    available: int
+    available: NonNegativeInt
     """Training tokens that the source has."""
     epochs: float
     """tokens / available: above 1 the source repeats."""
 
 
 class Mix(Record):
-    """What a mix asks of each source."""
+    """What a mix asks of each source; in a plan, for the run."""
 
     name: str
     description: str
@@ -155,6 +155,8 @@ class LawFigure(Record):
     """Citation, and which constants."""
     available_ratio: float
     """Training tokens of the mix / `tokens`: under 1 the data is what is short."""
+    available_ratio_range: tuple[float, float] | None
+    """`available_ratio` at the high and the low end of the compute's `flops_range`; null where that is null."""
     limited_by: Literal["data", "compute"]
     affords_params: float
     """The parameters for which the mix's training tokens are compute-optimal."""
@@ -178,17 +180,17 @@ class Verdict(Record):
 class Model(Record):
     """A decoder of the LLaMA kind: RMSNorm, rotary positions, SwiGLU, no biases, tied embeddings."""
 
-    target_params: float
-    """What the law asks for."""
-    params: int
+    target_params: PositiveFloat
+    """What the tokens afford by the law, or, where compute is what is short, what the budget pays for."""
+    params: PositiveInt
     """Exact count of this shape, embedding included."""
-    layers: int
-    width: int
-    heads: int
-    head_size: int
-    ffn: int
+    layers: PositiveInt
+    width: PositiveInt
+    heads: PositiveInt
+    head_size: PositiveInt
+    ffn: PositiveInt
     """Width of the feed-forward layer."""
-    vocabulary: int
+    vocabulary: PositiveInt
     """Rows of the embedding: the tokenizer's ids, padded to a multiple of 128."""
     rule: str
     """How the shape was chosen, with its source."""
@@ -197,19 +199,25 @@ class Model(Record):
 class Schedule(Record):
     """The optimizer steps: steps x batch x sequence = tokens."""
 
-    tokens: int
+    tokens: PositiveInt
     """Training tokens of the run."""
-    sequence: int
+    sequence: PositiveInt
     """Tokens of one row."""
-    batch: int
+    batch: PositiveInt
     """Rows of one optimizer step, over all GPUs."""
-    steps: int
-    warmup_steps: int
-    peak_rate: float
-    final_rate: float
+    steps: PositiveInt
+    warmup_steps: NonNegativeInt
+    peak_rate: PositiveFloat
+    final_rate: PositiveFloat
     """A tenth of the peak, reached at the last step: the cosine is as long as the run."""
     rule: str
     """Where batch, rates and warm-up come from."""
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Schedule:
+        if self.steps * self.batch * self.sequence != self.tokens:
+            raise ValueError(f"steps x batch x sequence is not {self.tokens:,} tokens")
+        return self
 
 
 class Run(Record):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 from corpora.errors import AssayError, ConfigError
@@ -40,8 +43,10 @@ def of_lake(lake: Lake, profiles: Mapping[str, str]) -> Supply:
         raise AssayError(
             f"{lake.url} holds counts of {len(tokenizers)} tokenizers, which do not add: {fresh} counts all with one"
         )
-    if stale := [f"{row['source']} ({row['state']})" for row in rows if row["state"] != "current"]:
-        raise AssayError(f"not current: {', '.join(stale)}; {fresh} brings all up to date")
+    if stale := [
+        f"{row['source']} ({row['state'].removeprefix('stale: ')})" for row in rows if row["state"] != "current"
+    ]:
+        raise AssayError(f"stale: {units.some(stale, 3)}; {fresh} brings all up to date")
     fields = Source.model_fields.keys()
     return _supply(
         [Source(**{name: value for name, value in row.items() if name in fields}) for row in rows],
@@ -61,20 +66,25 @@ def of_csv(path: Path) -> Supply:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            columns = reader.fieldnames or []
-            rows = list(reader)
+            reader = csv.reader(file, strict=True)
+            columns = [name.strip() for name in next(reader, [])]
+            lines = [(reader.line_num, row) for row in reader if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{path} is no CSV file: {error}") from None
     except FileNotFoundError:
         raise ConfigError(f"there is no supply file {path}") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path} is a folder: name the supply file in it") from None
+    if len(columns) == 1 and ";" in columns[0]:
+        raise ConfigError(f"{path}: its columns are separated by semicolons; write commas")
     if missing := [name for name in NEEDED if name not in columns]:
         raise ConfigError(f"{path}: the column {missing[0]!r} is missing; needed are {', '.join(NEEDED)}")
     if unknown := [name for name in columns if name not in NEEDED + OPTIONAL]:
         raise ConfigError(f"{path}: unknown column {unknown[0]!r}; there are {', '.join(NEEDED + OPTIONAL)}")
-    sources = [_source(row, f"{path}, line {line}") for line, row in enumerate(rows, start=2)]
-    names = [source.source for source in sources]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := [name for name, times in Counter(columns).items() if times > 1]:
+        raise ConfigError(f"{path}: the column {twice[0]!r} is there twice")
+    sources = [_source(columns, row, f"{path}, line {line}") for line, row in lines]
+    if twice := [name for name, times in Counter(source.source for source in sources).items() if times > 1]:
         raise ConfigError(f"{path}: {twice[0]} has two rows: add them up, or give them two names")
     tokenizers = sorted({source.tokenizer for source in sources if source.tokenizer})
     if len(tokenizers) > 1:
@@ -84,10 +94,10 @@ def of_csv(path: Path) -> Supply:
     return _supply(sources, origin=str(path), lake=False, sample=False, provisional=False, vocabulary=None)
 
 
-def _source(row: dict, where: str) -> Source:
-    if None in row or None in row.values():
-        raise ConfigError(f"{where}: it has more or fewer fields than the header")
-    row = {name: value.strip() for name, value in row.items()}
+def _source(columns: Sequence[str], fields: Sequence[str], where: str) -> Source:
+    if len(fields) != len(columns):
+        raise ConfigError(f"{where}: it has {len(fields)} fields, and the header {len(columns)}")
+    row = {name: value.strip() for name, value in zip(columns, fields)}
     if not (row["source"] and row["group"]):
         raise ConfigError(f"{where}: source and group must not be empty")
     known = row.get("known") or "given"
@@ -109,7 +119,7 @@ def _source(row: dict, where: str) -> Source:
 
 def _count(text: str, where: str) -> int:
     try:
-        return 0 if text == "0" else round(units.quantity(text))
+        return 0 if text == "0" else round(units.quantity(text, units.MOST_TOKENS))
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
 
@@ -125,15 +135,15 @@ def _supply(sources: list[Source], **how: object) -> Supply:
         tokens=tokens,
         training_tokens=training_tokens,
         groups={
-            name: _group([s for s in sources if s.group == name], tokens, training_tokens)
-            for name in sorted({source.group for source in sources})
+            name: _group(list(of_group), tokens, training_tokens)
+            for name, of_group in groupby(sorted(sources, key=attrgetter("group")), key=attrgetter("group"))
         },
         sources=sources,
         **how,
     )
 
 
-def _group(sources: Iterable[Source], tokens: int, training_tokens: int) -> Group:
+def _group(sources: Sequence[Source], tokens: int, training_tokens: int) -> Group:
     return Group(
         documents=sum(source.documents for source in sources),
         tokens=sum(source.tokens for source in sources),

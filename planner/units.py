@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 from corpora.errors import ConfigError
 
@@ -12,12 +13,14 @@ WHOLE = r"\d{1,3}(?:,\d{3})+|\d+(?:_\d+)*"  # a comma stands between thousands o
 QUANTITY = re.compile(
     rf"([+-]?(?:(?:{WHOLE})(?:\.\d*)?|\.\d+)(?:e[+-]?\d{{1,3}})?)\s*([kmbgt]?)", re.IGNORECASE | re.ASCII
 )
+MOST_TOKENS = 1e17  # a million times what was ever written down
+MOST_GPU_HOURS = 1e12
 SHOWN = ((1e12, " T"), (1e9, " B"), (1e6, " M"))
 FROM_THEN_ON = 1e16  # larger numbers are FLOPs, shown with an exponent
 
 
-def quantity(text: str) -> float:
-    """A positive number: `1300000`, `1.3e6`, `1.3M`, `1,300,000`. Raises ConfigError for anything else."""
+def quantity(text: str, most: float = math.inf) -> float:
+    """A positive number: `1300000`, `1.3e6`, `1.3M`, `1,300,000`; at most `most`. Raises ConfigError otherwise."""
     found = QUANTITY.fullmatch(text.strip())
     number = found and found[1].replace(",", "").replace("_", "")
     # One conversion of one decimal text, so that 1.3M and 1.3e6 are the same float.
@@ -25,12 +28,24 @@ def quantity(text: str) -> float:
     value = float(f"{mantissa}e{int(exponent or 0) + SUFFIXES[found[2].upper()]}") if found else math.nan
     if not (math.isfinite(value) and value > 0):
         raise ConfigError(f"{text!r} is no positive number: write 1300000, 1.3e6 or 1.3M")
+    if value > most:
+        raise ConfigError(f"{text!r} is more than there can be: at most {most:g}")
     return value
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """The first names of a list, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def percent(share: float) -> str:
     """A share of 1 as people read it: 41.37 %."""
     return "< 0.01 %" if 0 < share < 1e-4 else f"{100 * share:.2f} %"
+
+
+def ratio(value: float) -> str:
+    """A ratio to three digits, zeros kept: 1.00, 21.0, 0.515; from 100 on as a count."""
+    return human(value) if value >= 100 else f"{value:#.3g}"
 
 
 def counted(value: float, noun: str) -> str:

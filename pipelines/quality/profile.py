@@ -104,8 +104,17 @@ def of_corpus(name: str) -> Profile:
 
 
 def of_lake(lake: Lake) -> dict[str, Profile]:
-    """The profile of each corpus in the lake, as it is now."""
-    return {name: of_corpus(name) for name in lake.corpora()}
+    """The profile of each corpus in the lake, as it is now.
+
+    Raises ConfigError for a corpus that is described in another folder than this one.
+    """
+    held = lake.corpora()
+    if unknown := sorted(set(held) - set(catalog.names())):
+        raise ConfigError(
+            f"{lake.url} holds the corpus {unknown[0]}, which no {catalog.OWN}/{unknown[0]}.toml describes here: go to "
+            "the folder that has it"
+        )
+    return {name: of_corpus(name) for name in held}
 
 
 def judge(signals: pa.RecordBatch, profile: Profile) -> Verdicts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -56,33 +57,52 @@ def test_proportional_takes_what_is_there(bloomberggpt: Supply) -> None:
 
 names = st.sampled_from("abcdefgh")
 supplies = st.dictionaries(names, st.integers(1, 10**13), min_size=1)
-shares = st.floats(1e-6, 1e3)
+shares = st.decimals("0.0001", "1000", places=4).map(float)
 
 
 @settings(max_examples=60)
 @given(st.data())
 def test_the_solver_finds_the_largest_mix_without_repeats(data: st.DataObject) -> None:
     there = data.draw(supplies)
-    wanted = MixFile("m", "", "fixed", shares={name: data.draw(shares) for name in there})
-    solved = mix.solve(supply_of(there), wanted)
-    weights = {name: Fraction(weight) for name, weight in wanted.weights.items()}
-    whole = sum(weights.values())
-    limits = {name: there[name] * whole / weights[name] for name in there}
-    largest = min(limits.values()) // 1
-    asked = {source.source: source.tokens for source in solved.sources}
-    assert all(asked[name] == largest * weights[name] // whole <= there[name] for name in there)
-    assert largest - len(there) < solved.budget == solved.largest <= largest
-    if len({limit // 1 for limit in limits.values()}) > 1:
-        assert limits[solved.binding] // 1 == largest
-        assert asked[solved.binding] >= there[solved.binding] - 1
-    else:
-        assert solved.binding is None
+    wanted = {name: data.draw(shares) for name in there}
+    solved = mix.solve(supply_of(there), MixFile("m", "", "fixed", shares=wanted))
+    exact = {name: Fraction(repr(share)) for name, share in wanted.items()}
+    whole = sum(exact.values())
+    limits = {name: there[name] * whole / exact[name] for name in there}
+    largest = int(min(limits.values()))
+    assert solved.budget == solved.largest == largest == sum(source.tokens for source in solved.sources)
+    for source in solved.sources:
+        assert source.tokens <= there[source.source]
+        assert abs(source.tokens - largest * exact[source.source] / whole) < 1
+    ends = {name for name, limit in limits.items() if int(limit) == largest}
+    assert solved.binding == (None if ends == set(there) else min(ends))
+
+
+def test_a_fixed_mix_of_just_what_is_there_binds_nowhere() -> None:
+    thirds = MixFile("m", "", "fixed", shares={"a": 1.0, "b": 2.0})
+    solved = mix.solve(supply_of({"a": 10**9, "b": 2 * 10**9}), thirds)
+    assert (solved.budget, solved.binding) == (3 * 10**9, None)
+
+
+def test_shares_with_very_many_digits_are_nearly_kept() -> None:
+    pi, e = 3.141592653589793, 2.718281828459045e-5
+    solved = mix.solve(supply_of({"a": 10**17, "b": 10**17}), MixFile("m", "", "fixed", shares={"a": pi, "b": e}))
+    assert solved.sources[0].share == pytest.approx(pi / (pi + e), rel=1e-11)
+    assert solved.budget == sum(source.tokens for source in solved.sources)
+
+
+@given(st.dictionaries(names, st.integers(1, 10**6), min_size=1), st.integers(1, 10**9))
+@settings(max_examples=30)
+def test_any_budget_is_dealt_out_whole(there: dict[str, int], budget: int) -> None:
+    solved = mix.solve(supply_of(there), mix.load("proportional"), budget)
+    assert solved.budget == budget
+    assert all(source.epochs == source.tokens / there[source.source] for source in solved.sources)
 
 
 def test_shares_that_do_not_sum_to_1_are_divided_by_their_sum() -> None:
     solved = mix.solve(supply_of({"a": 100, "b": 100}), MixFile("m", "", "fixed", shares={"a": 51.0, "b": 17.0}))
     assert solved.normalised_from == 68
-    assert [(source.share, source.tokens) for source in solved.sources] == [(0.75, 99), (0.25, 33)]
+    assert [(source.share, source.tokens) for source in solved.sources] == [(0.75, 100), (0.25, 33)]
 
 
 def test_a_source_that_is_not_there_is_refused() -> None:
@@ -124,15 +144,33 @@ def test_a_file_that_is_no_mix_is_refused(
     own.write_text(text, "utf-8")
     with pytest.raises(ConfigError, match=said):
         mix.load("own")
-    assert [found.name for found in mix.all_mixes()] == [
-        "bloomberggpt",
-        "proportional",
-    ]  # and the lake's SQL still works
+    (own.parent / ".#editor.toml").symlink_to("nowhere")
+    (own.parent / "folder.toml").mkdir()
+    # The lake's SQL goes on with the others.
+    assert [found.name for found in mix.all_mixes()] == ["bloomberggpt", "proportional"]
 
 
 def test_an_unknown_mix_is_refused_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="no mix 'blombergpt'; did you mean bloomberggpt"):
         mix.load("blombergpt")
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("FROM mix('none')", "there is no mix none"),
+        ("FROM mix('bloomberggpt')", "asks for inhouse, which is not there"),
+        ("FROM mix('proportional', budget := -5)", "a budget must be above 0"),
+    ],
+)
+def test_the_macro_refuses_what_the_verb_refuses(query: str, said: str) -> None:
+    with duckdb.connect() as connection:
+        connection.execute('CREATE TABLE supply (source VARCHAR, "group" VARCHAR, training_tokens BIGINT)')
+        held = ("web", "news", "filings", "press", "pile", "c4", "wikipedia")
+        connection.executemany("INSERT INTO supply VALUES (?, 'g', 10)", [[source] for source in held])
+        mix.create(connection, mix.all_mixes())
+        with pytest.raises(duckdb.Error, match=said):
+            connection.execute(query).fetchall()
 
 
 def test_the_macro_of_the_catalog_is_the_solver(sample_lake: Path) -> None:

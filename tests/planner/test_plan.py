@@ -18,7 +18,7 @@ SCHEMA = Path(__file__).parents[2] / "docs" / "plan.schema.json"
 def made(supply: Supply, hours: float = 1.3e6, law: str = plan.LAW, mix_name: str = "proportional") -> Plan:
     """A plan with BloombergGPT's budget: A100 40 GB, 100 TFLOP/s, full recomputation."""
     budget = compute.budget(hardware.find("a100-40gb"), hours, hfu_tflops=100, recompute="full")
-    return plan.make("p", supply, mix.solve(supply, mix.load(mix_name)), budget, laws.named(law))
+    return plan.make("p", supply, mix.load(mix_name), budget, laws.named(law))
 
 
 def test_bloomberggpts_supply_and_budget_give_its_laws(bloomberggpt: Supply) -> None:
@@ -44,6 +44,8 @@ def test_short_tokens_make_the_plan_the_model_they_afford(bloomberggpt: Supply) 
     assert laws.named(law.law).tokens(law.affords_flops) == pytest.approx(found.mix.largest)
     assert found.model.target_params == law.affords_params
     assert 0 <= found.mix.largest - found.schedule.tokens < found.schedule.batch * found.schedule.sequence
+    assert found.mix.budget == found.schedule.tokens == sum(source.tokens for source in found.mix.sources)
+    assert all(source.tokens <= source.available for source in found.mix.sources)
     assert found.run.flops == 6 * found.model.params * found.schedule.tokens
     assert found.run.gpu_hours == pytest.approx(1.3e6 * found.run.flops / 3.51e23)
 
@@ -52,7 +54,8 @@ def test_short_compute_makes_the_plan_the_model_it_pays_for(bloomberggpt: Supply
     found = made(bloomberggpt, hours=1e5)
     assert found.verdict.limited_by == "compute"
     assert found.verdict.factor > 1
-    assert found.schedule.tokens < found.mix.largest
+    assert found.mix.budget == found.schedule.tokens < found.mix.largest
+    assert all(source.epochs < 0.5 for source in found.mix.sources)
     assert found.run.budget_share == pytest.approx(1, abs=0.02)
     assert found.run.flops <= found.compute.flops
 
@@ -73,9 +76,45 @@ def test_estimated_and_provisional_supply_is_named_first(bloomberggpt: Supply) -
     assert any("provisional" in alert for alert in found.alerts)
 
 
-def test_a_plan_below_the_fitted_runs_is_said_to_be_extrapolated(bloomberggpt: Supply) -> None:
-    assert not any("extrapolated" in alert for alert in made(bloomberggpt).alerts)
-    assert any("extrapolated" in alert for alert in made(bloomberggpt, hours=10).alerts)
+@pytest.mark.parametrize(
+    ("hours", "said"),
+    [(1, "Its parameters and tokens lie outside"), (3e4, None), (1.3e6, "Its parameters and tokens")],
+)
+def test_a_plan_outside_the_fitted_runs_is_said_to_be_extrapolated(
+    bloomberggpt: Supply, hours: float, said: str | None
+) -> None:
+    alerts = [alert for alert in made(bloomberggpt, hours).alerts if "extrapolated" in alert]
+    assert [alert.startswith(said) for alert in alerts] == ([True] if said else [])
+
+
+def test_a_default_utilisation_whose_band_turns_the_verdict_over_is_said(bloomberggpt: Supply) -> None:
+    gpu, law = hardware.find("a100-40gb"), laws.named(plan.LAW)
+    for hours, turns in ((6e5, True), (6e6, False)):
+        found = plan.make("p", bloomberggpt, mix.load("proportional"), compute.budget(gpu, hours), law)
+        assert any("can turn this verdict over" in sentence for sentence in found.verdict.sentences) is turns
+        for flops, ratio in zip(found.compute.flops_range, reversed(found.laws[0].available_ratio_range)):
+            assert ratio == pytest.approx(found.mix.largest / law.tokens(flops))
+
+
+def test_near_balance_nothing_false_is_said(bloomberggpt: Supply) -> None:
+    needed = made(bloomberggpt).laws[0].affords_flops / 3.51e23 * 1.3e6
+    for factor in (0.995, 1.0000001, 1.005):
+        text = " ".join(made(bloomberggpt, needed * factor).verdict.sentences)
+        assert "Balanced to 2 %" in text
+        assert "more than the law calls optimal" not in text
+
+
+def test_counts_whose_tokenizer_is_not_named_are_said(bloomberggpt: Supply) -> None:
+    web = bloomberggpt.sources[0].model_copy(update={"tokenizer": "gpt2"})
+    found = made(bloomberggpt.model_copy(update={"sources": [web, *bloomberggpt.sources[1:]]}))
+    assert any("taken as those of gpt2" in alert for alert in found.alerts)
+
+
+def test_more_gpus_than_the_batch_has_rows_is_said(bloomberggpt: Supply) -> None:
+    budget = compute.budget(hardware.find("h100"), 24 * 16384 * 30, gpus=16384, days=30)
+    found = plan.make("p", bloomberggpt, mix.load("proportional"), budget, laws.named(plan.LAW))
+    assert found.schedule.batch == 16384
+    assert any("GPU has a row of it" in alert for alert in found.alerts)
 
 
 def test_equal_inputs_give_equal_bytes(bloomberggpt: Supply) -> None:
@@ -92,6 +131,14 @@ def test_the_published_schema_is_that_of_the_code_and_accepts_a_plan(bloomberggp
         jsonschema.validate(json.loads(content) | {"verdict": None}, schema)
     (tmp_path / "plan.json").write_bytes(content)
     assert plan.from_json(tmp_path / "plan.json") == (made(bloomberggpt), content)
+
+
+def test_a_plan_whose_steps_do_not_add_up_is_refused(bloomberggpt: Supply, tmp_path: Path) -> None:
+    content = json.loads(plan.to_json(made(bloomberggpt)))
+    content["schedule"]["steps"] += 1
+    (tmp_path / "plan.json").write_text(json.dumps(content), "utf-8")
+    with pytest.raises(ConfigError, match=r"schedule: .*steps x batch x sequence is not"):
+        plan.from_json(tmp_path / "plan.json")
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_a_lake_gives_what_its_ledger_holds(sample_lake: Path) -> None:
 
 def test_a_stale_corpus_is_refused_with_the_command_that_helps(sample_lake: Path) -> None:
     lake = Lake(sample_lake)
-    with pytest.raises(AssayError, match=r"web \(stale: its profile changed\).*assay tokenize --all --lake"):
+    with pytest.raises(AssayError, match=r"stale: web \(its profile changed\); `assay tokenize --all --lake"):
         supply.of_lake(lake, profiles(lake) | {"web": "another"})
 
 
@@ -99,8 +99,12 @@ def test_counts_are_read_as_people_write_them(write_supply: Callable) -> None:
         (HEADER + "web,g,1,0\n", "no tokens"),
         (HEADER + "web,g,1,-5\n", r"line 2: tokens: '-5' is no positive number"),
         (HEADER + "web,g,1,many\n", r"line 2: tokens: 'many' is no positive number"),
-        (HEADER + "web,g,1\n", "line 2: it has more or fewer fields"),
-        (HEADER + "web,g,1,2,3\n", "line 2: it has more or fewer fields"),
+        (HEADER + "web,g,1\n", "line 2: it has 3 fields, and the header 4"),
+        (HEADER + "web,g,1,2,3\n", "line 2: it has 5 fields, and the header 4"),
+        (HEADER + '"we\nb",g,1,2\n\nnews,g,1,x\n', "line 5: tokens: 'x' is no positive number"),
+        (HEADER + "web,g,1,1e30\n", "line 2: tokens: '1e30' is more than there can be"),
+        ("source,group,documents,tokens,tokens\nweb,g,1,2,3\n", "the column 'tokens' is there twice"),
+        ("source;group;documents;tokens\nweb;g;1;2\n", "separated by semicolons"),
         (HEADER + ",g,1,2\n", "source and group must not be empty"),
         (HEADER + "web,g,1,2\nweb,g,1,2\n", "web has two rows"),
         ("source,group,documents,tokens,known\nweb,g,1,2,guessed\n", "known is 'guessed', none of measured, estimated"),
@@ -113,7 +117,14 @@ def test_a_table_that_cannot_be_meant_is_refused(text: str, said: str, write_sup
         supply.of_csv(write_supply(text))
 
 
+def test_white_space_around_names_means_nothing(write_supply: Callable) -> None:
+    found = supply.of_csv(write_supply("source, group, documents , tokens\r\nweb, g, 1, 2\r\n"))
+    assert [(s.source, s.group, s.tokens) for s in found.sources] == [("web", "g", 2)]
+
+
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is a folder: name the supply file"):
+        supply.of_csv(tmp_path)
     with pytest.raises(ConfigError, match="no supply file"):
         supply.of_csv(tmp_path / "none.csv")
     (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
