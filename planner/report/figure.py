@@ -134,7 +134,8 @@ def _known(plan: Plan) -> list[tuple[str, Point]]:
 
 
 def _styles(n: int) -> dict[str, object]:
-    return {"color": LAWS[n % len(LAWS)], "linestyle": DASHES[n % len(DASHES)], "marker": MARKS[n % len(MARKS)]}
+    dash = DASHES[(n + n // len(LAWS)) % len(DASHES)]  # a colour that comes again has another dash
+    return {"color": LAWS[n % len(LAWS)], "linestyle": dash, "marker": MARKS[n % len(MARKS)]}
 
 
 def _direction(law: LawFigure, available: float) -> Point | None:

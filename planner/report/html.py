@@ -12,7 +12,7 @@ from markupsafe import Markup
 from planner.report import summary
 from planner.report.terminal import visible
 from planner.schema import Plan
-from planner.units import human, percent
+from planner.units import human, percent, ratio
 
 DIGITS_EXACT = 1e16  # from here on a float is exact in its shortest form only
 
@@ -37,7 +37,7 @@ def number(value: float, show: str = "human") -> Markup:
     forms = {
         "human": human,
         "whole": summary.whole,
-        "ratio": summary.ratio,
+        "ratio": ratio,
         "percent": percent,
         "plain": lambda value: f"{value:,}",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -10,28 +11,25 @@ from rich.text import Text
 
 from planner.report.terminal import table, visible
 from planner.schema import Compute, Factor, LawFigure, Mix, Plan
-from planner.units import counted, human, percent
+from planner.units import counted, human, percent, ratio
 
 LONGEST = 24  # characters of a name in a table; the page and plan.json have it whole
 LABEL = 9  # characters of the labels before the lines below the tables
+PLAIN = ("h", "s/h")  # units that say what a factor is
 
 
 def print_plan(console: Console, plan: Plan) -> None:
     """Print alerts, the verdict, laws, mix, and what model and run they come to."""
     for alert in plan.alerts:
         _say(console, f"! {visible(alert)}", "bold")
-    for n, sentence in enumerate(plan.verdict.sentences):
-        _say(console, visible(sentence), "" if n else "bold")
+    first, *others = map(visible, plan.verdict.sentences)
+    console.print(Text.assemble((first, "bold"), *(f" {sentence}" for sentence in others), overflow="fold"))
     console.print()
     console.print(_laws(plan))
     console.print()
     console.print(_mix(plan.mix))
-    console.print()
     model, schedule = plan.model, plan.schedule
-    _line(console, "compute", chain(plan.compute))
-    if plan.compute.flops_range:  # a default: say whose
-        default = plan.compute.factors[-1]
-        _line(console, "", f"{visible(default.name)} {default.value:.3f}: {visible(default.source)}")
+    _line(console, "compute", chain(plan.compute, sources=True))
     _line(
         console,
         "model",
@@ -54,7 +52,8 @@ def print_mix(console: Console, mix: Mix, alerts: Sequence[str] = ()) -> None:
     about = f"{visible(mix.name)} ({mix.strategy}): {visible(mix.description)}"
     _say(console, about + (f" [{visible(mix.citation)}]" if mix.citation else ""))
     console.print(_mix(mix))
-    ends = f"{visible(mix.binding)} ends first" if mix.binding else "all sources end together"
+    together = "all sources end together" if len(mix.sources) > 1 else "of its one source"
+    ends = f"{visible(mix.binding)} ends first" if mix.binding else together
     _say(console, f"{mix.largest:,} training tokens without a repeat: {ends}.")
     if repeated := [source for source in mix.sources if source.epochs > 1]:
         each = ", ".join(f"{visible(source.source)} {ratio(source.epochs)} times" for source in repeated)
@@ -71,19 +70,24 @@ def measured(factor: Factor) -> str:
     unit = "" if factor.unit == "1" else visible(factor.unit)
     if unit.startswith("FLOP"):
         return f"{human(factor.value)}{'' if human(factor.value)[-1].isalpha() else ' '}{unit}"
-    return f"{human(factor.value)} {unit}".strip()
+    return f"{human(factor.value) if factor.value >= 1 else ratio(factor.value)} {unit}".strip()
 
 
-def chain(compute: Compute) -> str:
-    """The product that gave the budget: 1.30 M h x 3,600 s/h x ... = 3.51e+23 FLOP, its band, and which formula."""
-    product = " x ".join(measured(factor) for factor in compute.factors if factor.value != 1 or factor.unit != "1")
+def chain(compute: Compute, sources: bool = False) -> str:
+    """The product that gave the budget: 1.30 M h x 3,600 s/h x 100 TFLOP/s (hardware FLOP/s) x ... = 3.51e+23 FLOP.
+
+    The factors' names, as in `compute.formula`, say which of the two formulas it is; only a neutral 1 is left out.
+    `sources`: of a default utilisation, say where it comes from.
+    """
+    parts = []
+    for factor in compute.factors:
+        name = visible(factor.name)
+        if sources and compute.flops_range and factor is compute.factors[-1]:
+            name = f"default {name.partition(',')[0]}: {_brief(visible(factor.source))}"
+        parts.append(measured(factor) + ("" if factor.unit in PLAIN else f" ({name})"))
+    product = " x ".join(parts)
     band = " ({} to {})".format(*map(human, compute.flops_range)) if compute.flops_range else ""
-    return f"{product} = {human(compute.flops)}{band} FLOP: {visible(compute.formula)}"
-
-
-def ratio(value: float) -> str:
-    """A ratio to three digits, zeros kept: 1.00, 21.0, 0.515; from 100 on as a count."""
-    return human(value) if value >= 100 else f"{value:#.3g}"
+    return f"{product} = {human(compute.flops)}{band} FLOP"
 
 
 def whole(value: float) -> str:
@@ -92,7 +96,7 @@ def whole(value: float) -> str:
 
 
 def limit(law: LawFigure) -> str:
-    """What is short by a law, and by what factor: data x 1.56."""
+    """What is short by a law, and how many times more tokens are asked for than there, or there than asked for."""
     available = law.available_ratio
     return f"{law.limited_by} x {ratio(1 / available if law.limited_by == 'data' and available else available)}"
 
@@ -122,7 +126,7 @@ def _laws(plan: Plan) -> Table:
         ]
         for law in plan.laws
     ]
-    return _compact(["law (* the plan's)", "params", "tokens", "per param", "short of", "mix affords"], rows, 1)
+    return _compact(["law (* the plan's)", "params", "tokens", "per param", "limited by", "affords"], rows, 1)
 
 
 def _mix(mix: Mix) -> Table:
@@ -142,8 +146,9 @@ def _mix(mix: Mix) -> Table:
 
 
 def _compact(columns: Sequence[str], rows: Sequence[Sequence[str]], names: int) -> Table:
-    """A table whose figures, words here, stand to the right and are never folded: all columns after the `names`."""
+    """A table, without a rule, whose figures, words here, stand right and are never folded: columns after `names`."""
     made = table(columns, rows)
+    made.box, made.padding = None, (0, 2, 0, 0)
     for column in made.columns[names:]:
         column.justify, column.no_wrap = "right", True
     return made
@@ -157,6 +162,13 @@ def short(name: str) -> str:
     """A name as it fits in a table: without control characters, and cut at 24 characters."""
     shown = visible(name)
     return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
+
+
+def _brief(text: str) -> str:
+    """A text without what stands in parentheses."""
+    while (shorter := re.sub(r" ?\([^()]*\)", "", text)) != text:
+        text = shorter
+    return text
 
 
 def _say(console: Console, text: str, style: str = "") -> None:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 from rich.text import Text
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # C0, C1, and what turns writing around
 DIGEST = re.compile(r"[0-9a-f]{64}")
 GAP = 2  # characters between two columns
 TEXT_WIDTH = 12  # characters of a column of text that are shown before it is folded

@@ -11,9 +11,10 @@ import pytest
 
 from planner.report.figure import NARROW, WIDE, tokens_against_parameters
 from planner.schema import Plan
+from planner.units import human
 
 SVG = "{http://www.w3.org/2000/svg}"
-KINDS = ["bloomberg", "tiny", "huge", "hostile"]
+KINDS = ["bloomberg", "tiny", "huge", "short_of_compute", "undecided", "hostile"]
 
 
 def _drawn(plan: Plan, narrow: bool = False) -> ET.Element:
@@ -39,16 +40,44 @@ def _mark(group: ET.Element) -> tuple[float, float]:
 def test_every_law_is_a_line_with_its_optimum_on_it(plans: dict[str, Plan], kind: str, narrow: bool) -> None:
     plan = plans[kind]
     found = _classes(_drawn(plan, narrow))
-    for n in range(len(plan.laws)):
+    for n, law in enumerate(plan.laws):
         (x0, y0), (x1, y1) = _line(found[f"law-{n}"])
         x, y = _mark(found[f"optimum-{n}"])
         off = abs((x1 - x0) * (y0 - y) - (x0 - x) * (y1 - y0)) / math.hypot(x1 - x0, y1 - y0)
         assert off < 0.01
+        # Its slope: that to the model which the mix affords, in pixels of a decade.
+        decade_x, decade_y = _decades(plan, found)
+        right = decade_x * math.log10(law.affords_params / law.params)
+        up = decade_y * math.log10(plan.mix.largest / law.tokens)
+        turned = ((x1 - x0) * up - (y1 - y0) * right) / math.hypot(x1 - x0, y1 - y0) / math.hypot(right, up)
+        assert abs(turned) < 0.002
     assert len({style for n in range(len(plan.laws)) if (style := _dashes(found[f"law-{n}"]))}) == 4  # and one whole
+
+
+def _decades(plan: Plan, found: dict[str, ET.Element]) -> tuple[float, float]:
+    """Units of the figure for ten times the parameters and for ten times the tokens, by two laws' optima."""
+    n, m = (pick(range(5), key=lambda n: plan.laws[n].params) for pick in (min, max))
+    (x0, y0), (x1, y1) = (_mark(found[f"optimum-{k}"]) for k in (n, m))
+    few, many = plan.laws[n], plan.laws[m]
+    return (x1 - x0) / math.log10(many.params / few.params), (y1 - y0) / math.log10(many.tokens / few.tokens)
 
 
 def _dashes(group: ET.Element) -> str:
     return "".join(re.findall(r"stroke-dasharray: ([^;]*)", group.find(f"{SVG}path").get("style")))
+
+
+def test_no_two_of_many_laws_look_alike(bloomberg: Plan) -> None:
+    """Seven laws, more than there are colours: their lines differ in colour or dash, those of one colour in dash."""
+    more = [law.model_copy(update={"law": f"{law.law} again", "params": 2 * law.params}) for law in bloomberg.laws[:2]]
+    found = _classes(_drawn(bloomberg.model_copy(update={"laws": [*bloomberg.laws, *more]})))
+    looks = [(_colour(found[f"law-{n}"]), _dashes(found[f"law-{n}"])) for n in range(7)]
+    assert all(colour.startswith("var(--law-") or colour.startswith("#") for colour, _ in looks)
+    assert len(set(looks)) == 7
+    assert len({colour for colour, _ in looks}) == 5
+
+
+def _colour(group: ET.Element) -> str:
+    return re.search(r"stroke: ([^;]*)", group.find(f"{SVG}path").get("style"))[1]
 
 
 def test_the_plans_law_passes_through_the_plan(bloomberg: Plan) -> None:
@@ -98,10 +127,12 @@ def test_names_do_not_overlap(bloomberg: Plan) -> None:
 
 def test_the_key_has_the_figures(bloomberg: Plan) -> None:
     words = [text.text for text in _drawn(bloomberg).iter(f"{SVG}text")]
-    assert "chinchilla-approach-1 (the plan's): 53.0 B on 1.11 T" in words
-    assert "kaplan: 337 B on 174 B" in words
-    assert "the mix: 711 B training tokens" in words
+    assert "chinchilla-approach-1 (the plan's): 53.0 B on 1.11 T" in words  # 52.993 B on 1,111.1 B, as published
+    for law in bloomberg.laws[1:]:
+        assert f"{law.law}: {human(law.params)} on {human(law.tokens)}" in words
+    assert f"the mix: {human(bloomberg.mix.largest)} training tokens" in words
     assert "the budget: 6 N D = 3.51e+23 FLOP" in words
+    assert f"this plan: {human(bloomberg.model.params)} on {human(bloomberg.schedule.tokens)}" in words
 
 
 def test_it_says_the_verdict_in_words_and_fits_where_it_is_put(bloomberg: Plan) -> None:

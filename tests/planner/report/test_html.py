@@ -9,10 +9,12 @@ from html.parser import HTMLParser
 import pytest
 from lxml import html as lxml
 
+from planner.report import summary
 from planner.report.html import exact, render
-from planner.schema import Plan
+from planner.schema import LawFigure, Plan
+from planner.units import human, percent, ratio
 
-KINDS = ["bloomberg", "tiny", "huge", "hostile"]
+KINDS = ["bloomberg", "tiny", "huge", "short_of_compute", "undecided", "hostile"]
 VOID = {"meta", "br"}
 ELEMENTS = """html head meta title style body header main section h1 h2 p ul li strong b i small span div dl dt dd data
     br table caption thead tbody tfoot tr th td figure figcaption svg g defs path use text"""
@@ -50,9 +52,9 @@ def _text(page: str) -> str:
 
 
 def _table(page: str, heading: str) -> list[list[str]]:
-    """The rows of the table under a heading, as a reader sees them."""
+    """The rows of the table under a heading, its header first, as a reader sees them."""
     section = next(s for s in lxml.fromstring(page).iter("section") if s.find("h2").text == heading)
-    return [[" ".join(cell.text_content().split()) for cell in row] for row in section.find("table").iter("tr")][1:]
+    return [[" ".join(cell.text_content().split()) for cell in row] for row in section.find("table").iter("tr")]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -72,42 +74,92 @@ def test_the_verdict_and_three_numbers_come_first(bloomberg: Plan) -> None:
     for sentence in bloomberg.verdict.sentences:
         assert sentence in first
     assert [" ".join(b.text_content().split()) for b in root.iterfind(".//header//b")] == [
-        "711 B",
-        "1.11 T",
-        "537,792 of 1.30 M",
+        human(bloomberg.mix.largest),
+        "1.11 T",  # BloombergGPT: 1,111.1 B
+        f"{human(bloomberg.run.gpu_hours)} of 1.30 M",
     ]
     titles = [data.get("title") for data in root.iterfind(".//header//b/data")]
-    assert titles[0] == f"{bloomberg.mix.largest:,}" and titles[1] == "1,111,100,000,000"
-    assert not root.findall(".//ul")
+    assert titles == [
+        f"{bloomberg.mix.largest:,}",
+        exact(bloomberg.laws[0].tokens),
+        exact(bloomberg.run.gpu_hours),
+        "1,300,000",
+    ]
+
+
+def test_a_plan_without_alerts_has_no_list_of_them(bloomberg: Plan) -> None:
+    assert not lxml.fromstring(render(bloomberg.model_copy(update={"alerts": []}))).findall(".//ul")
+
+
+@pytest.mark.parametrize("kind", ["bloomberg", "undecided"])
+def test_a_default_utilisation_that_decides_is_said(plans: dict[str, Plan], kind: str) -> None:
+    """Its band is beside the budget, and a sentence says where the band turns the verdict over."""
+    plan, page = plans[kind], _text(render(plans[kind]))
+    undecided = kind == "undecided"
+    assert any("The utilisation is a default: over its band" in s for s in plan.verdict.sentences) == undecided
+    first = " ".join(lxml.fromstring(render(plan)).find(".//header").text_content().split())
+    assert ("can turn this verdict over" in first) == undecided
+    assert ("The utilisation is a default, not measured" in page) == undecided
+    if undecided:
+        low, high = map(ratio, plan.laws[0].available_ratio_range)
+        assert f"over its band the tokens are {low} to {high} times what is asked for" in first
+        low, high = map(human, plan.compute.flops_range)
+        assert f"not measured: {low} to {high} FLOP" in page
 
 
 def test_alerts_stand_above_everything(tiny: Plan) -> None:
     header = lxml.fromstring(render(tiny)).find(".//header")
     assert header[0].get("class") == "alerts"
-    assert [alert in item.text_content() for alert, item in zip(tiny.alerts, header[0])] == [True, True]
+    assert [item.text_content() for item in header[0]] == [f"Note: {alert}" for alert in tiny.alerts]
+    assert len(tiny.alerts) > 2
 
 
 def test_the_laws_stand_side_by_side(bloomberg: Plan) -> None:
     rows = _table(render(bloomberg), "What the laws say")
-    assert [row[-1] for row in rows] == [law.source for law in bloomberg.laws]
-    assert rows[0][:6] == ["chinchilla-approach-1 the plan's", "53.0 B", "1.11 T", "21.0", "data x 1.56", "34.0 B"]
-    assert rows[3][:5] == ["kaplan", "337 B", "174 B", "0.515", "compute x 4.10"]
+    assert rows[0] == ["Law", "Parameters", "Tokens", "Tokens perparameter", "Limited by", "The mixaffords", "Source"]
+    for law, row in zip(bloomberg.laws, rows[1:], strict=True):
+        assert row == [law.law + " the plan's" * (law is bloomberg.laws[0]), *_of_law(law), law.source]
+    assert rows[1][1:3] == ["53.0 B", "1.11 T"]  # BloombergGPT: 52.993 B on 1,111.1 B
+    assert rows[2][1:3] == ["49.8 B", "1.18 T"]  # 49.753 B on 1,175.8 B
+    short = [row[4].split()[0] for row in rows[1:]]
+    assert short == ["data", "data", "data", "compute", "data"]
+
+
+def _of_law(law: LawFigure) -> list[str]:
+    """Parameters, tokens, tokens per parameter, what is short by how much, what the mix affords."""
+    short = 1 / law.available_ratio if law.limited_by == "data" else law.available_ratio
+    limit = f"{law.limited_by} x {ratio(short)}"
+    return [human(law.params), human(law.tokens), ratio(law.tokens / law.params), limit, human(law.affords_params)]
 
 
 def test_the_mix_has_shares_and_says_what_ends_first(bloomberg: Plan) -> None:
     mix = bloomberg.mix.model_copy(update={"binding": "press"})
     page = render(bloomberg.model_copy(update={"mix": mix}))
-    rows = _table(page, "The mix")
-    assert rows[0] == ["web", "financial", "42.10 %", "299 B", "299 B", "1.00"]
-    assert rows[3][0] == "press ends first" and [row[0] for row in rows if "ends" in row[0]] == ["press ends first"]
+    rows = _table(page, "The mix")[1:]
+    for source, row in zip(mix.sources, rows, strict=True):
+        figures = [human(source.tokens), human(source.available), ratio(source.epochs)]
+        name = source.source + " ends first" * (source.source == "press")
+        assert row == [name, source.group, percent(source.share), *figures]
+    assert rows[0][0] == "web" and "press ends first" in [row[0] for row in rows]
     widths = [float(bar.get("style")[7:-1]) for bar in lxml.fromstring(page).iterfind(".//span[@class='bar']/i")]
     assert widths == [round(100 * source.share, 2) for source in mix.sources]
     assert "all sources end together" not in _text(page) and "all sources end together" in _text(render(bloomberg))
 
 
+@pytest.mark.parametrize("kind", ["bloomberg", "tiny", "huge", "short_of_compute", "undecided"])
+def test_the_tokens_of_the_mix_are_those_of_the_run(plans: dict[str, Plan], kind: str) -> None:
+    plan = plans[kind]
+    section = next(s for s in lxml.fromstring(render(plan)).iter("section") if s.find("h2").text == "The mix")
+    shown = [int(cell.find("data").get("value")) for cell in section.iterfind(".//td[@data-label='Tokens asked']")]
+    assert len(shown) == 8 and sum(shown) == plan.schedule.tokens
+    assert section.findall("p")[1].find("data").get("value") == str(plan.schedule.tokens)
+    whole = plan.schedule.tokens / plan.mix.largest
+    assert whole < 0.9 if kind in ("huge", "short_of_compute") else 0.99 < whole <= 1
+
+
 def test_the_supply_adds_up_by_group(bloomberg: Plan) -> None:
     page = render(bloomberg)
-    rows = {row[0]: row for row in _table(page, "The supply")}
+    rows = {row[0]: row for row in _table(page, "The supply")[1:]}
     assert rows["web"][1:] == ["1.58 B", "298 B", "299 B", "42.10 %", "given: BloombergGPT arXiv:2303.17564 Table 1"]
     assert rows["financial"][1:] == ["1.76 B", "363 B", "365 B", "51.35 %", "together; 51.27 % of tokens"]
     assert rows["All"][1:4] == ["2.27 B", "709 B", "711 B"]
@@ -118,20 +170,23 @@ def test_the_supply_adds_up_by_group(bloomberg: Plan) -> None:
 
 def test_the_compute_chain_has_every_factor_and_its_source(bloomberg: Plan) -> None:
     page = render(bloomberg)
-    rows = _table(page, "The compute budget")
-    assert [row[1] for row in rows] == ["1.30 M h", "3,600 s/h", "100 TFLOP/s", "0.75", "3.51e+23"]
-    assert [row[2] for row in rows[:-1]] == [factor.source for factor in bloomberg.compute.factors]
+    rows = _table(page, "The compute budget")[1:]
+    assert [row[1] for row in rows] == ["1.30 M h", "3,600 s/h", "1", "100 TFLOP/s", "0.750", "3.51e+23"]
+    factors = bloomberg.compute.factors
+    assert [(row[0], row[2]) for row in rows[:-1]] == [(factor.name, factor.source) for factor in factors]
     assert rows[-1][2] == bloomberg.compute.formula
-    assert "1.30 M h x 3,600 s/h x 100 TFLOP/s x 0.75 = 3.51e+23 (2.22e+23 to 5.55e+23) FLOP" in _text(page)
-    assert "24.04 % of the dense peak of A100-SXM-40GB" in _text(page)
+    assert f"{summary.chain(bloomberg.compute)} " in f"{_text(page)} "
+    assert f"{percent(bloomberg.compute.utilisation)} of the dense peak of A100-SXM-40GB" in _text(page)
 
 
 def test_model_schedule_run_and_assumptions_are_there(bloomberg: Plan) -> None:
     page = _text(render(bloomberg))
     model, schedule = bloomberg.model, bloomberg.schedule
     assert f"{model.layers} layers, width {model.width:,}, {model.heads} heads of {model.head_size}" in page
-    assert f"{schedule.steps:,} of 4,096 rows of 2,048 tokens" in page
-    assert "537,792 of 1.30 M on A100-SXM-40GB (41.37 %)" in page
+    assert f"Parameters{model.params:,} aimed at {human(model.target_params)}" in page  # the exact count
+    assert f"{schedule.steps:,} of {schedule.batch:,} rows of 2,048 tokens" in page
+    run = bloomberg.run
+    assert f"{human(run.gpu_hours)} of 1.30 M on A100-SXM-40GB ({percent(run.budget_share)})" in page
     for text in (model.rule, schedule.rule, *(t for a in bloomberg.assumptions for t in (a.name, a.value, a.source))):
         assert text in page
 
