@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -22,7 +23,8 @@ from corpora.readers.source import Source as RawFile
 from corpora.schema import TOKENS
 from pipelines.tokenize import TOKEN_ROW_GROUP_BYTES
 from planner.launch.loader import Loader, order
-from planner.launch.settings import Data, Model, Optimizer, PlanName, Run, Schedule, Settings, Source
+from planner.launch.parts import training_tokens
+from planner.launch.settings import Data, Model, Optimizer, PlanName, Run, Schedule, Settings, Source, TokenPart
 from tokenizer.encode import Encoder
 from tokenizer.identity import load, vocabulary
 
@@ -47,7 +49,8 @@ def figures(raw: Path, tokenizer: Path, runs: int) -> Iterator[Table]:
     with kept_to(1):
         lake, part, tokens = _lake(folder / "launch-lake", raw, tokenizer)
         settings = _settings(lake, tokens, vocabulary(load(tokenizer)))
-        source = Source("news", "financial", 1.0, tokens, tokens, "ledger", (part,))
+        listed = TokenPart(**asdict(part), groups=training_tokens(lake.room("news"), part.sha256))
+        source = Source("news", "financial", 1.0, tokens, tokens, "ledger", (listed,))
 
         def read(rank: int, world: int) -> None:
             deque(Loader(settings, [source], rank, world).batches(), maxlen=0)
@@ -99,7 +102,7 @@ def _settings(lake: Lake, tokens: int, ids: int) -> Settings:
             steps=tokens // (BATCH * SEQUENCE), batch=BATCH, warmup_steps=1, peak_rate=1e-3, final_rate=1e-4
         ),
         optimizer=Optimizer(beta1=0.9, beta2=0.95, weight_decay=0.1, clip=1.0),
-        run=Run(micro_batch=1, checkpoint_every=1, seed=0),
+        run=Run(micro_batch=1, checkpoint_every=1, keep=1, seed=0),
     )
 
 

@@ -173,6 +173,10 @@ class Room:
         """Put a JSON object into the room under a name, whole or not at all."""
         self._put_json(name, value)
 
+    def remove(self, name: str) -> None:
+        """Delete a file of the room."""
+        self.fs.rm_file(f"{self.root}/{name}")
+
     # Receipts
 
     def receipt(self, stage: str, key: str) -> dict[str, Any] | None:

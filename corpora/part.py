@@ -56,6 +56,7 @@ class PartWriter:
             compression_level=1,
             use_dictionary=[name for name in schema.names if name in DICTIONARY] or False,
             write_statistics=[n for n in schema.names if n not in ("text", "tokens")],
+            write_page_checksum=True,  # so that a reader may tell flipped bytes
         )
 
     def write(self, batch: pa.RecordBatch) -> None:

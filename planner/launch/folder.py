@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import math
 import shlex
-import sys
 import textwrap
+import tomllib
 from collections.abc import Callable
-from dataclasses import asdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,19 +22,33 @@ from tokenizers import Tokenizer
 
 from corpora.config import build
 from corpora.errors import AssayError, ConfigError
-from corpora.lake import PINS, Lake
+from corpora.lake import Lake
 from corpora.part import Part
 from planner.files import put
 from planner.launch import settings as launch
-from planner.launch.settings import Source
-from planner.schema import Plan
+from planner.launch.parts import training_tokens
+from planner.launch.pins import pinned
+from planner.launch.script import torchrun_sh
+from planner.launch.settings import Source, TokenPart
+from planner.schema import MixSource, Plan
 from tokenizer import identity
 
 ENDS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>")
 MICRO_BATCH_TOKENS = 8_192  # of one forward pass of one rank
 CHECKPOINT_STEPS = 1_000  # as Pythia: Biderman et al. 2023, arXiv:2304.01373
-NODE_GPUS = 8
+CHECKPOINTS = 3  # that stay
+CHECKPOINT_BYTES = 12  # per parameter: weight and AdamW's two moments in fp32
+READERS = 8  # parts that are read at a time, at launch
 SEED = 0
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A source as the plan counted it."""
+
+    asked: MixSource
+    manifest: str
+    parts: tuple[Part, ...]
 
 
 def write(
@@ -41,14 +56,16 @@ def write(
     plan_json: bytes,
     folder: Path,
     *,
+    lake: str | None = None,
     end_of_document: str | None = None,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Write the launch folder of a plan; other files there stay. Returns a summary of what was written.
 
-    `plan_json`: the bytes of `plan.json`, whose sha256 names the plan from here on. `end_of_document`: the token that
-    ends documents, where the tokenizer has none of the usual ones. `say` is told what a person should know. Raises
-    AssayError, in one sentence, where what was planned is not in the lake any more.
+    `plan_json`: the bytes of `plan.json`, whose sha256 names the plan from here on. `lake`: where the lake lies now,
+    where that is not where it was planned; parts are named by their content. `end_of_document`: the token that ends
+    documents, where the tokenizer has none of the usual ones. `say` is told what a person should know. Raises
+    AssayError, in one sentence, where what was planned cannot be trained or is not in the lake any more.
     """
     supply = plan.supply
     if not supply.lake:
@@ -56,32 +73,43 @@ def write(
             f"this plan was made from a table ({supply.origin}): it has no data to train on; tokenize the corpora and "
             "plan again with --lake"
         )
-    lake = Lake(supply.origin)
-    if not lake.fs.isdir(lake.root):
-        raise AssayError(f"the lake {lake.url} that this plan counted is gone: plan again with --lake")
-    digest = sha256(plan_json).hexdigest()
-    sources = _sources(plan, lake, say)
-    files = _files(plan, plan_json, digest, lake, sources, end_of_document)
-    folder = folder.absolute()
-    _pin(plan, digest, lake, folder, sources, say)
-    for name, content in files.items():
-        put(folder / name, content, executable=name.endswith(".sh"))
-    settings = launch.read(folder / "pretrain.toml")
-    gpus = plan.compute.gpus or 1
-    if plan.schedule.batch % gpus:
-        say(
-            f"a batch of {plan.schedule.batch:,} rows cannot be dealt to the plan's {gpus:,} GPUs evenly: start a "
-            "number of ranks that divides it"
-        )
+    where = Lake(lake or supply.origin)
+    if not where.fs.isdir(where.root):
+        raise AssayError(f"there is no lake {where.url}: say where it lies now with --lake, or plan again")
+    digest, folder = sha256(plan_json).hexdigest(), folder.absolute()
+    counted = _counted(plan, where, say)
+    tokenizer_json = _tokenizer(plan, where)
+    pretrain_toml = _pretrain_toml(plan, digest, where, _end(plan, tokenizer_json, end_of_document))
+    settings = launch.checked(tomllib.loads(pretrain_toml), folder / "pretrain.toml")
+    pin = {
+        "plan": plan.name,
+        "digest": digest,
+        "folder": str(folder),
+        "parts": {each.asked.source: {"tokens": [part.sha256 for part in each.parts]} for each in counted},
+        "manifests": {each.asked.source: each.manifest for each in counted},
+        "tokenizer": supply.tokenizer,
+    }
+    with pinned(where, folder, pin, say):
+        sources = [_source(each, where) for each in counted]
+        files = {
+            "plan.json": plan_json,
+            "tokenizer.json": tokenizer_json,
+            "data.json": _data_json(digest, supply.tokenizer, sources),
+            "pretrain.toml": pretrain_toml.encode(),
+            "torchrun.sh": torchrun_sh(plan.compute.gpus).encode(),
+        }
+        for name, content in files.items():
+            put(folder / name, content, executable=name.endswith(".sh"))
     return {
         "folder": str(folder),
-        "lake": lake.url,
+        "lake": where.url,
         "files": sorted(files),
         "steps": plan.schedule.steps,
         "batch": plan.schedule.batch,
         "sequence": plan.schedule.sequence,
-        "tokens": plan.schedule.steps * plan.schedule.batch * plan.schedule.sequence,
+        "tokens": plan.schedule.tokens,
         "params": settings.model.params,
+        "checkpoint_bytes": CHECKPOINT_BYTES * settings.model.params,
         "sources": [
             {
                 "source": source.source,
@@ -114,26 +142,21 @@ def end_of_document(tokenizer_json: bytes, wanted: str | None = None) -> int:
     )
 
 
-def _files(
-    plan: Plan, plan_json: bytes, digest: str, lake: Lake, sources: list[Source], wanted: str | None
-) -> dict[str, bytes]:
-    """Name -> content of every file of the folder."""
-    tokenizer_json = _tokenizer(plan.supply.tokenizer, lake)
-    end = end_of_document(tokenizer_json, wanted)
-    return {
-        "plan.json": plan_json,
-        "tokenizer.json": tokenizer_json,
-        "data.json": _data_json(digest, plan.supply.tokenizer, sources),
-        "pretrain.toml": _pretrain_toml(plan, digest, lake, end).encode(),
-        "torchrun.sh": _torchrun_sh(plan).encode(),
-    }
+def _end(plan: Plan, tokenizer_json: bytes, wanted: str | None) -> int:
+    """The id that ends documents, the model having a row for it and for every other id."""
+    ids = identity.vocabulary(tokenizer_json)
+    if plan.model.vocabulary < ids:
+        raise AssayError(
+            f"the plan's model has a vocabulary of {plan.model.vocabulary:,}, and the tokenizer {ids:,} ids: plan again"
+        )
+    return end_of_document(tokenizer_json, wanted)
 
 
-def _sources(plan: Plan, lake: Lake, say: Callable[[str], None]) -> list[Source]:
+def _counted(plan: Plan, lake: Lake, say: Callable[[str], None]) -> list[Counted]:
     """What the plan trains on: the token parts of the manifests that it counted."""
     planned = {source.source: source.manifest for source in plan.supply.sources}
-    again = f"run `assay tokenize --all --lake {lake.url}` and `assay plan` again"
-    sources = []
+    again = _again(lake)
+    found = []
     for asked in plan.mix.sources:
         if not asked.tokens:
             continue
@@ -145,24 +168,40 @@ def _sources(plan: Plan, lake: Lake, say: Callable[[str], None]) -> list[Source]
             raise AssayError(f"the ledger {asked.source}/manifests/{name} that was planned is gone: {again}")
         if manifest["tokenizer"] != plan.supply.tokenizer:
             raise AssayError(f"{asked.source} was counted by another tokenizer than the plan names: {again}")
-        room = lake.room(asked.source)
-        parts = tuple(
-            build(Part, p["tokens"], f"{asked.source}/manifests/{name}") for p in manifest["parts"] if p["tokens"]
-        )
-        sizes = room.sizes("tokens")
-        for part in parts:
-            if sizes.get(part.sha256) != part.bytes:
-                raise AssayError(f"the part {room.path('tokens', part.sha256)} is gone or cut short: {again}")
-        if room.current().get("ledger") != name:
+        listed = [entry["tokens"] for entry in manifest["parts"] if entry["tokens"]]
+        parts = tuple(build(Part, entry, f"{asked.source}/manifests/{name}") for entry in listed)
+        if lake.room(asked.source).current().get("ledger") != name:
             say(f"{asked.source} has changed in the lake since it was planned: what was planned is launched")
-        tokens = round(asked.share * plan.schedule.tokens)
-        sources.append(Source(asked.source, asked.group, asked.share, tokens, asked.available, name, parts))
-    if not sources:
+        found.append(Counted(asked, name, parts))
+    if not found:
         raise AssayError(f"the mix {plan.mix.name} asks for no tokens of any source: there is nothing to train on")
-    return sources
+    return found
 
 
-def _tokenizer(fingerprint: str | None, lake: Lake) -> bytes:
+def _source(counted: Counted, lake: Lake) -> Source:
+    """The source as data.json lists it, its parts looked at: there, whole, and with the tokens that were planned."""
+    asked, room = counted.asked, lake.room(counted.asked.source)
+    sizes = room.sizes("tokens")
+    for part in counted.parts:
+        if sizes.get(part.sha256) != part.bytes:
+            raise AssayError(f"the part {room.path('tokens', part.sha256)} is gone or cut short: {_again(lake)}")
+    with ThreadPoolExecutor(READERS) as pool:
+        groups = list(pool.map(lambda part: training_tokens(room, part.sha256), counted.parts))
+    if (found := sum(map(sum, groups))) != asked.available:
+        raise AssayError(
+            f"the parts of {asked.source} have {found:,} training tokens, and the plan counted {asked.available:,}: "
+            f"run `assay reconcile --lake {lake.url}`"
+        )
+    parts = tuple(TokenPart(**asdict(part), groups=of) for part, of in zip(counted.parts, groups))
+    return Source(asked.source, asked.group, asked.share, asked.tokens, asked.available, counted.manifest, parts)
+
+
+def _again(lake: Lake) -> str:
+    return f"run `assay tokenize --all --lake {lake.url}` and `assay plan` again"
+
+
+def _tokenizer(plan: Plan, lake: Lake) -> bytes:
+    fingerprint = plan.supply.tokenizer
     if fingerprint is None:
         raise AssayError("the plan names no tokenizer: plan again with --lake")
     tokenizer_json = lake.tokenizer_json(fingerprint)
@@ -224,52 +263,9 @@ clip = 1.0
 [run]
 micro_batch = {micro_batch}  # rows of one forward pass of one rank: lower it where memory is short
 checkpoint_every = {min(CHECKPOINT_STEPS, math.ceil(schedule.steps / 10))}  # steps
+keep = {CHECKPOINTS}  # newest checkpoints; older ones are deleted, and a run that diverged can go back no further
 seed = {SEED}  # initial weights
 """
-
-
-TORCHRUN_SH = """\
-#!/usr/bin/env bash
-# Trains what pretrain.toml says, on this machine's GPUs, or on its CPUs where it has none.
-# Arguments go to the trainer: --stop-after STEP, --out FOLDER (runs). It goes on from the newest checkpoint there.
-#
-# Environment: PYTHON, NPROC (ranks of this node), OMP_NUM_THREADS; and on several nodes, where this same script is
-# started on each: NNODES, HEAD_NODE (a host name that the first node knows as its own), RUN_ID (equal on all nodes,
-# new for every start), and the folder and the lake on a disk that all of them share.
-set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
-
-PYTHON=${PYTHON:-@PYTHON@}
-NNODES=${NNODES:-1}
-export PYTHONSAFEPATH=1
-
-"$PYTHON" -m planner.launch.settings pretrain.toml
-"$PYTHON" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is None)' || {
-    echo "assay: torch is not installed for $PYTHON: pip install 'corpus-assay[launch]'" >&2
-    exit 1
-}
-
-if [ -z "${NPROC:-}" ]; then
-    # torch's own count: it knows CUDA_VISIBLE_DEVICES, and a torch without CUDA sees none.
-    NPROC=$("$PYTHON" -c 'import torch; print(max(1, min(@PLANNED@, torch.cuda.device_count())))')
-fi
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(((($(getconf _NPROCESSORS_ONLN) - 1) / NPROC) + 1))}
-
-if [ "$NNODES" -gt 1 ]; then
-    : "${HEAD_NODE:?assay: several nodes need HEAD_NODE, the host name of the first}"
-    : "${RUN_ID:?assay: several nodes need RUN_ID, equal on all of them and new for every start}"
-    rendezvous=(--nnodes="$NNODES" --rdzv-backend=c10d --rdzv-endpoint="$HEAD_NODE:29500" --rdzv-id="$RUN_ID")
-else
-    rendezvous=(--standalone)
-fi
-exec "$PYTHON" -m torch.distributed.run "${rendezvous[@]}" --nproc-per-node="$NPROC" --max-restarts=0 \\
-    -m planner.launch.pretrain pretrain.toml "$@"
-"""
-
-
-def _torchrun_sh(plan: Plan) -> str:
-    planned = min(plan.compute.gpus or NODE_GPUS, NODE_GPUS)
-    return TORCHRUN_SH.replace("@PLANNED@", str(planned)).replace("@PYTHON@", shlex.quote(sys.executable))
 
 
 def _toml(text: str) -> str:
@@ -281,19 +277,3 @@ def _comment(text: str) -> str:
     """Text as lines of comment."""
     printable = "".join(c if c.isprintable() else " " for c in text)
     return textwrap.fill(printable, 120, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
-
-
-def _pin(plan: Plan, digest: str, lake: Lake, folder: Path, sources: list[Source], say: Callable[[str], None]) -> None:
-    """Note in the lake which parts the launch needs, so that none is deleted."""
-    content = {
-        "plan": plan.name,
-        "folder": str(folder),
-        "parts": {source.source: [part.sha256 for part in source.parts] for source in sources},
-        "manifests": {source.source: source.manifest for source in sources},
-    }
-    room = lake.room(PINS)
-    try:
-        with room.lock("launch"):
-            room.write_json(f"{digest}.json", content)
-    except OSError as error:
-        say(f"the parts could not be pinned in {room.root} ({error.strerror}): keep them there until the run is over")

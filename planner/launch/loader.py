@@ -7,14 +7,13 @@ permuted order, pass after pass. Every rank walks the global order and takes its
 The price: whatever the number of ranks, each decodes every row group that one of its rows lies in, in the worst case
 all. 44 million tokens/s on one core (docs/bench.md; `make bench ARGS=launch`). LLaMA-65B was trained at 0.78 million
 tokens/s (380 on each of 2,048 GPUs: arXiv:2302.13971, section 2.4), so that a rank waits at most 2 % of a step for it.
-At the start the footer of every part is read; going on from step n reads the document lengths of what lies before it.
+data.json holds the training tokens of every row group, so that the start reads no file and going on from step n none of
+what lies before it.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from fractions import Fraction
 from hashlib import sha256
 from itertools import islice
 from typing import NamedTuple
@@ -23,24 +22,22 @@ import numba
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from corpora.config import canonical
 from corpora.errors import AssayError
 from corpora.lake import Lake
 from corpora.part import mix
-from planner.launch.settings import Settings, Source
+from planner.launch.parts import read
+from planner.launch.settings import Settings, Source, dealt
 
 MOST_ROWS = 6_000_000_000  # products of two sources' rows stay below 2^63
 
 
 class Batch(NamedTuple):
-    """What one rank trains on in one step, and what all ranks together do."""
+    """What one rank trains on in one step, and what all ranks together have trained on."""
 
     ids: np.ndarray
     """int32, (rows of this rank, sequence + 1): inputs are all but the last, labels all but the first."""
-    rows: np.ndarray
-    """int64, (sources,): rows of each source in the global batch."""
     consumed: np.ndarray
     """int64, (sources,): rows of each source since the beginning of the run, this batch included."""
 
@@ -52,26 +49,20 @@ class Loader:
     """
 
     def __init__(self, settings: Settings, sources: Sequence[Source], rank: int = 0, world: int = 1) -> None:
-        schedule = settings.schedule
-        if schedule.batch % world:
-            raise AssayError(
-                f"a batch of {schedule.batch:,} rows cannot be dealt to {world} ranks evenly: start a number of ranks "
-                "that divides it"
-            )
-        local = schedule.batch // world
+        schedule, local = settings.schedule, dealt(settings, world)
         self._mine = slice(rank * local, (rank + 1) * local)
         self._batch = schedule.batch
         lake = Lake(settings.data.lake)
         self.sources = [source.source for source in sources]
-        self.rows = apportion({source.source: source.share for source in sources}, schedule.steps * schedule.batch)
+        most = {
+            source.source: max(0, source.available - 1) // settings.data.sequence  # a row reads one token more
+            for source in sources
+            if source.tokens <= source.available
+        }
+        asked = {source.source: source.tokens for source in sources}
+        self.rows = apportion(asked, schedule.steps * schedule.batch, most)
         self._streams = [Stream(lake, source, settings) for source in sources if self.rows[source.source]]
         self._index = np.flatnonzero([self.rows[name] for name in self.sources])
-
-    @property
-    def epochs(self) -> dict[str, int]:
-        """Passes over each source that are complete."""
-        passes = {stream.source: stream.passes for stream in self._streams}
-        return {name: passes.get(name, 0) for name in self.sources}
 
     def batches(self, start_step: int = 0) -> Iterator[Batch]:
         """The batches from a step on, counted from 0, to the end of the run. One iteration at a time."""
@@ -87,9 +78,8 @@ class Loader:
             self._skip(self._count(batch[: self._mine.start]))
             ids = np.stack([streams[source].row() for source in batch[self._mine].tolist()])
             self._skip(self._count(batch[self._mine.stop :]))
-            rows = self._count(batch)
-            consumed = consumed + rows
-            yield Batch(ids, rows, consumed)
+            consumed = consumed + self._count(batch)
+            yield Batch(ids, consumed)
 
     def _count(self, batch: np.ndarray) -> np.ndarray:
         return np.bincount(batch, minlength=len(self.sources))
@@ -109,8 +99,10 @@ class Stream:
     def __init__(self, lake: Lake, source: Source, settings: Settings) -> None:
         self.source, self._room = source.source, lake.room(source.source)
         self._data, self._vocabulary = settings.data, settings.model.vocabulary
-        self._groups = [(p.sha256, group) for p in source.parts for group in range(self._number_of_groups(p.sha256))]
-        self._lengths: dict[tuple[str, int], int] = {}
+        self._groups = [(part.sha256, group) for part in source.parts for group in range(len(part.groups))]
+        self._lengths = [length for part in source.parts for length in part.groups]
+        if not any(self._lengths):
+            raise AssayError(f"{self.source} has no document of the split train: plan again without it")
         self.rewind()
 
     def rewind(self) -> None:
@@ -142,7 +134,7 @@ class Stream:
 
     def _settle(self) -> None:
         """Move on to the row group in which the next token lies."""
-        while self._at >= (length := self._length()):
+        while self._at >= (length := self._lengths[self._order[self._next]]):
             self._at -= length
             self._next, self._ids = self._next + 1, None
             if self._next == len(self._groups):
@@ -150,58 +142,31 @@ class Stream:
                 self._begin_pass()
 
     def _begin_pass(self) -> None:
-        if not self._groups or (self.passes and not any(self._lengths.values())):
-            raise AssayError(f"{self.source} has no document of the split train: plan again without it")
         self._order = permutation(len(self._groups), self._data.seed, self.source, self.passes)
         self._next, self._ids = 0, None
 
-    @property
-    def _group(self) -> tuple[str, int]:
-        return self._groups[self._order[self._next]]
-
-    def _length(self) -> int:
-        """Training tokens of the row group, end-of-document included."""
-        if self._group not in self._lengths:
-            table = self._read("split", "n_tokens")
-            counts = table["n_tokens"].filter(pc.equal(table["split"], "train"))
-            self._lengths[self._group] = (pc.sum(counts).as_py() or 0) + len(counts)
-        return self._lengths[self._group]
-
     def _decode(self) -> np.ndarray:
         """The row group's training tokens, documents in the order of this pass: int32."""
-        table = self._read("split", "tokens")
+        at = self._order[self._next]
+        part, group = self._groups[at]
+        table = read(self._room, part, group, ("split", "tokens"))
         train = np.flatnonzero(pc.equal(table["split"], "train").to_numpy())
-        documents = train[permutation(len(train), self._data.seed, self.source, self.passes, *self._group)]
+        documents = train[permutation(len(train), self._data.seed, self.source, self.passes, part, group)]
         lists = table["tokens"].combine_chunks().take(pa.array(documents))
         ids = lists.flatten().to_numpy()
+        where = self._room.path("tokens", part)
         if len(ids) and not (ids.min() >= 0 and ids.max() < self._vocabulary):
             raise AssayError(
-                f"{self._path} has the token id {ids.max() if ids.min() >= 0 else ids.min()}, and the model of "
+                f"{where} has the token id {ids.max() if ids.min() >= 0 else ids.min()}, and the model of "
                 f"pretrain.toml ids from 0 to {self._vocabulary - 1}: plan again for the tokenizer of this lake"
             )
         ids = np.insert(ids, np.cumsum(lists.value_lengths().to_numpy()), self._data.end_of_document)
-        if len(ids) != self._length():
-            raise AssayError(f"{self._path} has other token lists than it counts: run `assay reconcile`")
+        if len(ids) != self._lengths[at]:
+            raise AssayError(
+                f"row group {group} of {where} has {len(ids):,} training tokens, and data.json says "
+                f"{self._lengths[at]:,}: run `assay reconcile`"
+            )
         return ids
-
-    @property
-    def _path(self) -> str:
-        return self._room.path("tokens", self._group[0])
-
-    def _read(self, *columns: str) -> pa.Table:
-        part, group = self._group
-        with self._room.open("tokens", part) as file:
-            return self._parquet(part, file).read_row_group(group, columns=columns, use_threads=False)
-
-    def _number_of_groups(self, part: str) -> int:
-        with self._room.open("tokens", part) as file:
-            return self._parquet(part, file).num_row_groups
-
-    def _parquet(self, part: str, file: object) -> pq.ParquetFile:
-        try:
-            return pq.ParquetFile(file)
-        except pa.ArrowException as error:
-            raise AssayError(f"{self._room.path('tokens', part)} is damaged ({error}): run `assay reconcile`") from None
 
 
 def permutation(n: int, *key: object) -> np.ndarray:
@@ -210,20 +175,27 @@ def permutation(n: int, *key: object) -> np.ndarray:
     return np.argsort(mix(begin + np.arange(n, dtype=np.uint64)), kind="stable")
 
 
-def apportion(shares: Mapping[str, float], rows: int) -> dict[str, int]:
-    """Whole rows for each share by largest remainder (Hamilton); ties go by name. They sum to `rows`.
+def apportion(tokens: Mapping[str, int], rows: int, most: Mapping[str, int]) -> dict[str, int]:
+    """Whole rows for each source, in proportion to its tokens by largest remainder (Hamilton), that sum to `rows`.
 
-    Shares are taken as the decimals that they are written as, and over their sum.
+    No source has more than `most` says; those without an entry may have any number. What a source cannot take goes to
+    those with room, by remainder; what none has room for is apportioned without `most`. Ties go by name.
     """
-    exact = {name: Fraction(repr(float(share))) for name, share in shares.items()}
-    total = sum(exact.values())
+    total = sum(tokens.values())
     if not total:
         raise AssayError("data.json asks for no tokens of any source")
-    quotas = {name: rows * share / total for name, share in exact.items()}
-    given = {name: math.floor(quota) for name, quota in quotas.items()}
-    by_remainder = sorted(shares, key=lambda name: (given[name] - quotas[name], name))
-    for name in by_remainder[: rows - sum(given.values())]:
-        given[name] += 1
+    room = {name: most.get(name, rows) for name in tokens}
+    given = {name: min(rows * asked // total, room[name]) for name, asked in tokens.items()}
+    by_remainder = sorted(tokens, key=lambda name: (-(rows * tokens[name] % total), name))
+    while rest := rows - sum(given.values()):
+        takers = [name for name in by_remainder if given[name] < room[name]]
+        if not takers:
+            break
+        each = max(1, rest // len(takers))
+        for name in takers[:rest]:
+            given[name] += min(each, room[name] - given[name])
+    if rest:
+        given = {name: given[name] + more for name, more in apportion(tokens, rest, {}).items()}
     return given
 
 

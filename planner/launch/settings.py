@@ -1,10 +1,12 @@
 """What a launch folder says: `pretrain.toml`, which people may edit, and `data.json`, which lists the parts.
 
-`python -P -m planner.launch.settings pretrain.toml` checks both, and that every part is there, without torch.
+`python -P -m planner.launch.settings pretrain.toml [--ranks N]` checks both, that every part is there, and that N ranks
+can share a batch, without torch.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import sys
@@ -22,8 +24,14 @@ from corpora.part import Part
 
 def _positive(table: Any, *names: str) -> None:
     for name in names:
-        if getattr(table, name) <= 0:
+        if not 0 < getattr(table, name) < math.inf:
             raise ValueError(f"{name} must be above 0, not {getattr(table, name)!r}")
+
+
+def _not_negative(table: Any, *names: str) -> None:
+    for name in names:
+        if not 0 <= getattr(table, name) < math.inf:
+            raise ValueError(f"{name} must not be negative, but is {getattr(table, name)!r}")
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         _positive(self, "steps", "batch", "peak_rate")
+        _not_negative(self, "warmup_steps", "final_rate")
 
     def rate(self, step: int) -> float:
         """Learning rate of a step, counted from 1: linear up to the peak, then a cosine, `final_rate` at the last."""
@@ -116,6 +125,10 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         _positive(self, "clip")
+        _not_negative(self, "weight_decay")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be from 0 up to below 1, not {getattr(self, name)!r}")
 
 
 @dataclass(frozen=True)
@@ -126,11 +139,13 @@ class Run:
     """Rows of one forward pass of one rank: memory grows with it, results do not depend on it."""
     checkpoint_every: int
     """Steps."""
+    keep: int
+    """Newest checkpoints that stay; older ones are deleted."""
     seed: int
     """Of the initial weights."""
 
     def __post_init__(self) -> None:
-        _positive(self, "micro_batch", "checkpoint_every")
+        _positive(self, "micro_batch", "checkpoint_every", "keep")
 
 
 @dataclass(frozen=True)
@@ -153,6 +168,14 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class TokenPart(Part):
+    """A part of token lists, as `data.json` lists it."""
+
+    groups: tuple[int, ...]
+    """Training tokens of each row group: those of its documents of the split `train`, and one more for each."""
+
+
+@dataclass(frozen=True)
 class Source:
     """One source of the mix, as `data.json` lists it."""
 
@@ -160,15 +183,21 @@ class Source:
     """Name of the corpus in the lake."""
     group: str
     share: float
-    """Of the rows of the run."""
+    """Of the run's training tokens, as the mix asks for it."""
     tokens: int
-    """Training tokens that the plan asks of it."""
+    """Training tokens that the plan asks of it: it has rows in proportion."""
     available: int
-    """Training tokens that it has."""
+    """Training tokens that it has, in all of its parts."""
     manifest: str
     """The ledger manifest whose parts these are."""
-    parts: tuple[Part, ...]
+    parts: tuple[TokenPart, ...]
     """Its token parts."""
+
+    def __post_init__(self) -> None:
+        if (found := sum(sum(part.groups) for part in self.parts)) != self.available:
+            raise ValueError(
+                f"the parts of {self.source} have {found:,} training tokens, and {self.available:,} were counted"
+            )
 
 
 def read(path: Path) -> Settings:
@@ -177,6 +206,11 @@ def read(path: Path) -> Settings:
         table = read_toml(path)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    return checked(table, path)
+
+
+def checked(table: dict[str, Any], path: Path) -> Settings:
+    """The settings in the table of a `pretrain.toml` that lies, or will lie, at `path`; raises as `read` does."""
     kinds = {"plan": PlanName, "model": Model, "data": Data, "schedule": Schedule, "optimizer": Optimizer, "run": Run}
     tables = {name: build(kinds[name], t, f"{path} [{name}]") if name in kinds else t for name, t in table.items()}
     settings = build(Settings, tables, str(path))
@@ -194,7 +228,7 @@ def sources(settings: Settings) -> tuple[Source, ...]:
         listed = json.loads(path.read_bytes())
         plan, entries = listed["plan"], listed["sources"]
         found = tuple(
-            build(Source, entry | {"parts": [build(Part, p, str(path)) for p in entry["parts"]]}, str(path))
+            build(Source, entry | {"parts": [build(TokenPart, p, str(path)) for p in entry["parts"]]}, str(path))
             for entry in entries
         )
     except OSError as error:
@@ -237,12 +271,25 @@ def identity(settings: Settings, listed: Sequence[Source]) -> dict[str, Any]:
     }
 
 
+def dealt(settings: Settings, ranks: int) -> int:
+    """Rows of a batch for each rank. Raises AssayError where they cannot be dealt evenly."""
+    if settings.schedule.batch % ranks:
+        raise AssayError(
+            f"a batch of {settings.schedule.batch:,} rows cannot be dealt to {ranks:,} ranks evenly: start a number of "
+            "ranks that divides it"
+        )
+    return settings.schedule.batch // ranks
+
+
 def main() -> None:
     """Check a `pretrain.toml`: silent where all is well."""
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -P -m planner.launch.settings pretrain.toml")
+    parser = argparse.ArgumentParser(description="Check a launch folder.")
+    parser.add_argument("settings", type=Path, metavar="pretrain.toml")
+    parser.add_argument("--ranks", type=int, default=1, metavar="N", help="how many will train, over all nodes")
+    arguments = parser.parse_args()
     try:
-        settings = read(Path(sys.argv[1]))
+        settings = read(arguments.settings)
+        dealt(settings, arguments.ranks)
         verify(settings, sources(settings))
     except AssayError as error:
         print(f"assay: {error}", file=sys.stderr)

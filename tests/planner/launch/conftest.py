@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import types
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
@@ -15,6 +16,7 @@ import pytest
 from corpora.lake import TOKENIZER, Lake
 from corpora.schema import TOKENS
 from planner.launch import folder
+from planner.launch.parts import training_tokens
 from planner.schema import Compute, Mix, MixSource, Model, Plan, Run, Schedule, Source, Supply, Verdict
 from tokenizer import identity
 
@@ -87,11 +89,16 @@ def make_plan(lake: Lake, shares: Mapping[str, float], **changes: Any) -> Plan:
     schedule = {"sequence": 16, "batch": 8, "steps": 12, "warmup_steps": 2, "peak_rate": 2e-2, "final_rate": 2e-3}
     schedule |= changes
     tokens = schedule["steps"] * schedule["batch"] * schedule["sequence"]
+    asked = {name: math.floor(share * tokens) for name, share in shares.items()}
+    asked[next(iter(asked))] += tokens - sum(asked.values())
+    available = {}
     sources = []
     fingerprint = None
     for name in shares:
         manifest, ledger = lake.room(name).in_force("ledger")
         fingerprint = ledger["tokenizer"]
+        groups = [training_tokens(lake.room(name), part["tokens"]["sha256"]) for part in ledger["parts"]]
+        available[name] = sum(map(sum, groups))
         sources.append(
             Source(source=name, group="public", documents=1, tokens=9999, training_tokens=10000, known="measured",
                    tokenizer=fingerprint, manifest=manifest)
@@ -104,8 +111,8 @@ def make_plan(lake: Lake, shares: Mapping[str, float], **changes: Any) -> Plan:
         name="m", description="d", citation=None, strategy="fixed", normalised_from=None, budget=tokens, largest=tokens,
         binding=None,
         sources=[
-            MixSource(source=name, group="public", share=share, tokens=round(share * tokens), available=10000,
-                      epochs=share * tokens / 10000)
+            MixSource(source=name, group="public", share=share, tokens=asked[name], available=available[name],
+                      epochs=asked[name] / available[name])
             for name, share in shares.items()
         ],
     )  # fmt: skip

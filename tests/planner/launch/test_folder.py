@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from hashlib import sha256
@@ -17,6 +18,7 @@ from corpora.lake import PINS, Lake, LakeError
 from planner.launch import folder as launch_folder
 from planner.launch import settings as launched
 from planner.launch.folder import end_of_document, write
+from planner.launch.parts import training_tokens
 from planner.schema import Plan
 
 FILES = ["data.json", "plan.json", "pretrain.toml", "tokenizer.json", "torchrun.sh"]
@@ -45,7 +47,10 @@ def test_the_summary_adds_up(plan, out, said, tiny_lake):
     summary = written(plan, out, said)
     assert summary["files"] == FILES == sorted(path.name for path in out.iterdir())
     assert summary["steps"] * summary["batch"] * summary["sequence"] == summary["tokens"] == plan.schedule.tokens
-    assert [source["tokens"] for source in summary["sources"]] == [768, 461, 307]
+    assert [source["tokens"] for source in summary["sources"]] == [769, 460, 307]
+    assert sum(source["tokens"] for source in summary["sources"]) == summary["tokens"]
+    params = launched.read(out / "pretrain.toml").model.params
+    assert (summary["params"], summary["checkpoint_bytes"]) == (params, 12 * params)
     assert summary["folder"] == str(out)
     assert summary["lake"] == tiny_lake.url
     parts = [path for name in ("ones", "twos", "fives") for path in Path(tiny_lake.root, name, "tokens").iterdir()]
@@ -85,11 +90,6 @@ def test_micro_batch_divides_the_rows_of_a_rank(tiny_lake, hands, out, said, bat
     assert not said
 
 
-def test_gpus_that_do_not_divide_the_batch_are_said(plan, out, said):
-    written(plan.model_copy(update={"compute": plan.compute.model_copy(update={"gpus": 3})}), out, said)
-    assert "3 GPUs" in said[0]
-
-
 def test_the_script_is_one_that_bash_reads(plan, out, said):
     written(plan, out, said)
     script = out / "torchrun.sh"
@@ -98,17 +98,84 @@ def test_the_script_is_one_that_bash_reads(plan, out, said):
     assert sys.executable in script.read_text()
 
 
-def test_torch_that_is_missing_is_said_in_one_sentence(plan, out, said, tmp_path):
+def started(out, **environment) -> tuple[int, str]:
+    """The script's exit code and what it says; with the right `PYTHON` it would train."""
+    environment = os.environ | {name: str(value) for name, value in environment.items()}
+    ended = subprocess.run([out / "torchrun.sh"], check=False, env=environment, capture_output=True, text=True)
+    assert not ended.stdout
+    return ended.returncode, ended.stderr
+
+
+@pytest.fixture
+def python(tmp_path):
+    """A Python that knows torch and Assay's checks, and of the trainer says what it was started with."""
+
+    def made(gpus: int = 0, torch: bool = True) -> Path:
+        path = tmp_path / "python"
+        path.write_text(f"""#!/bin/bash
+case "$*" in
+    *find_spec*) exit {0 if torch else 1} ;;
+    *device_count*) echo {gpus} ;;
+    *planner.launch.settings*) exec {sys.executable} "$@" ;;
+    *) echo "$@" >&2 ;;
+esac
+""")
+        path.chmod(0o755)
+        return path
+
+    return made
+
+
+def test_torch_that_is_missing_is_said_in_one_sentence(plan, out, said, python):
     written(plan, out, said)
-    python = tmp_path / "python"
-    python.write_text('#!/bin/sh\n[ "$1" = -m ]\n')
-    python.chmod(0o755)
-    environment = os.environ | {"PYTHON": str(python)}
-    ended = subprocess.run([out / "torchrun.sh"], check=False, env=environment, capture_output=True)
-    assert ended.returncode == 1
-    assert ended.stderr.decode() == (
-        f"assay: torch is not installed for {python}: pip install 'corpus-assay[launch]'\n"
-    )
+    missing = python(torch=False)
+    sentence = f"assay: torch is not installed for {missing}: pip install 'corpus-assay[launch]'\n"
+    assert started(out, PYTHON=missing) == (1, sentence)
+
+
+def test_a_python_that_is_missing_is_said_in_one_sentence(plan, out, said):
+    written(plan, out, said)
+    sentence = "assay: there is no /none/python: set PYTHON to the Python that has Assay and torch\n"
+    assert started(out, PYTHON="/none/python") == (1, sentence)
+
+
+@pytest.mark.parametrize("number", ["two", "0", "-1", "1.5", " "])
+def test_a_number_of_ranks_that_is_none_is_said_in_one_sentence(plan, out, said, python, number):
+    written(plan, out, said)
+    sentence = f"assay: NPROC is '{number}': set it to a whole number above 0\n"
+    assert started(out, PYTHON=python(), NPROC=number) == (1, sentence)
+
+
+def test_ranks_that_cannot_share_a_batch_are_refused_before_torchrun(plan, out, said, python):
+    written(plan, out, said)
+    sentence = "assay: a batch of 8 rows cannot be dealt to 6 ranks evenly: start a number of ranks that divides it\n"
+    assert started(out, PYTHON=python(), NPROC=3, NNODES=2) == (1, sentence)
+
+
+def test_a_plan_for_gpus_trains_on_the_cpu_only_when_told_to(plan, out, said, python):
+    for_gpus = plan.model_copy(update={"compute": plan.compute.model_copy(update={"gpus": 4})})
+    written(for_gpus, out, said)
+    sentence = "assay: no GPU is seen here, and the plan is for 4: NPROC=1 trains on the CPU\n"
+    assert started(out, PYTHON=python()) == (1, sentence)
+    code, started_with = started(out, PYTHON=python(), NPROC=1)
+    assert code == 0
+    assert "--nproc-per-node=1 " in started_with
+    assert "--nproc-per-node=4 " in started(out, PYTHON=python(gpus=8))[1]
+
+
+def test_a_plan_for_no_number_of_gpus_says_that_it_trains_on_the_cpu(plan, out, said, python):
+    written(plan, out, said)
+    note, started_with = started(out, PYTHON=python())[1].splitlines()
+    assert note == "No GPU is seen here: training on the CPU."
+    assert "--standalone --nproc-per-node=1 " in started_with
+    assert "--nproc-per-node=2 " in started(out, PYTHON=python(gpus=2))[1]
+
+
+def test_several_nodes_meet_where_they_are_told(plan, out, said, python):
+    written(plan, out, said)
+    nodes = {"PYTHON": python(), "NPROC": 1, "NNODES": 2, "RUN_ID": "r", "HEAD_NODE": "head"}
+    assert "--rdzv-endpoint=head:29500 --rdzv-id=r" in started(out, **nodes)[1]
+    assert "--rdzv-endpoint=head:1234 --rdzv-id=r" in started(out, **nodes, PORT=1234)[1]
 
 
 def test_files_of_the_user_stay(plan, out, said):
@@ -121,18 +188,128 @@ def test_files_of_the_user_stay(plan, out, said):
     assert sorted(path.name for path in out.iterdir()) == [*FILES[:3], "runs", *FILES[3:]]
 
 
+def pins(lake) -> dict[str, dict]:
+    """File name -> content of every pin."""
+    return {path.name: json.loads(path.read_text()) for path in Path(lake.root, PINS).glob("*.json")}
+
+
 def test_what_was_planned_is_pinned(plan, out, said, tiny_lake):
     before = tiny_lake.corpora()
     written(plan, out, said)
-    pin = tiny_lake.read_json(f"{PINS}/{sha256(plan.model_dump_json().encode()).hexdigest()}.json")
     sources = launched.sources(launched.read(out / "pretrain.toml"))
-    assert pin == {
+    name = sha256(f"{socket.gethostname()}:{out}".encode()).hexdigest()
+    pin = {
+        "format": 1,
         "plan": plan.name,
+        "digest": sha256(plan.model_dump_json().encode()).hexdigest(),
+        "host": socket.gethostname(),
         "folder": str(out),
-        "parts": {source.source: [part.sha256 for part in source.parts] for source in sources},
+        "parts": {source.source: {"tokens": [part.sha256 for part in source.parts]} for source in sources},
         "manifests": {source.source: source.manifest for source in plan.supply.sources},
+        "tokenizer": plan.supply.tokenizer,
     }
+    assert pins(tiny_lake) == {f"{name}.json": pin}
     assert tiny_lake.corpora() == before
+
+
+def test_each_folder_has_a_pin_of_its_own(plan, out, said, tiny_lake):
+    written(plan, out, said)
+    written(plan, out.with_name("other"), said)
+    assert sorted(Path(pin["folder"]).name for pin in pins(tiny_lake).values()) == ["a launch", "other"]
+    again = plan.model_copy(update={"name": "again"})
+    written(again, out, said)
+    assert sorted(pin["plan"] for pin in pins(tiny_lake).values()) == sorted([plan.name, "again"])
+
+
+def test_a_launch_that_is_refused_leaves_the_pins_as_they_were(plan, out, said, tiny_lake):
+    path = next(Path(tiny_lake.root, "twos", "tokens").iterdir())
+    content = path.read_bytes()
+    path.unlink()
+    with pytest.raises(AssayError, match="is gone"):
+        written(plan, out, said)
+    assert pins(tiny_lake) == {}
+    path.write_bytes(content)
+    written(plan, out, said)
+    before = pins(tiny_lake)
+    (out / "torchrun.sh").unlink()
+    (out / "torchrun.sh").mkdir()  # cannot be replaced by a file
+    with pytest.raises(AssayError, match=r"torchrun.sh cannot be written"):
+        written(plan.model_copy(update={"name": "again"}), out, said)
+    assert pins(tiny_lake) == before
+
+
+def test_parts_are_pinned_before_they_are_looked_at(plan, out, said, tiny_lake, monkeypatch):
+    seen = []
+
+    def looked(room, part):
+        seen.append(len(pins(tiny_lake)))
+        return training_tokens(room, part)
+
+    monkeypatch.setattr(launch_folder, "training_tokens", looked)
+    written(plan, out, said)
+    assert seen == [1, 1, 1, 1]
+
+
+def test_the_training_tokens_of_every_row_group_are_listed(plan, out, said):
+    written(plan, out, said)
+    ones, twos, fives = launched.sources(launched.read(out / "pretrain.toml"))
+    assert [sum(part.groups) for part in ones.parts] == [20 * 31, 9 * 26]
+    assert [sum(part.groups) for part in twos.parts + fives.parts] == [30 * 21, 15 * 12]
+    assert len(twos.parts[0].groups) > 3
+    assert all(length % 21 == 0 for length in twos.parts[0].groups)
+
+
+def test_parts_with_other_tokens_than_were_counted_are_refused(plan, out, said):
+    more = plan.mix.sources[1].model_copy(update={"available": 631})
+    mix = plan.mix.model_copy(update={"sources": [plan.mix.sources[0], more, plan.mix.sources[2]]})
+    with pytest.raises(AssayError, match="twos have 630 training tokens, and the plan counted 631: run `assay recon"):
+        written(plan.model_copy(update={"mix": mix}), out, said)
+    assert not out.exists()
+
+
+def test_a_part_that_is_damaged_is_named(plan, out, said, tiny_lake):
+    path = next(Path(tiny_lake.root, "twos", "tokens").iterdir())
+    path.write_bytes(path.read_bytes()[:-4] + b"oops")
+    with pytest.raises(AssayError, match=f"{path} is damaged .* run `assay reconcile"):
+        written(plan, out, said)
+    assert not out.exists()
+
+
+def test_a_vocabulary_smaller_than_the_tokenizers_ids_is_refused(plan, out, said, tiny_lake):
+    small = plan.model_copy(update={"model": plan.model.model_copy(update={"vocabulary": 63})})
+    with pytest.raises(AssayError, match=r"has a vocabulary of 63, and the tokenizer 64 ids: plan again"):
+        written(small, out, said)
+    assert not out.exists()
+    assert pins(tiny_lake) == {}
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "sentence"),
+    [
+        ("model", {"head_size": 7}, "head_size must be even"),
+        ("schedule", {"peak_rate": float("inf")}, "peak_rate must be a finite number"),
+        ("schedule", {"warmup_steps": -1}, "warmup_steps must not be negative"),
+    ],
+)
+def test_settings_that_cannot_be_trained_are_refused_before_anything_is_written(
+    plan, out, said, tiny_lake, table, change, sentence
+):
+    changed = plan.model_copy(update={table: getattr(plan, table).model_copy(update=change)})
+    with pytest.raises(ConfigError, match=sentence):
+        written(changed, out, said)
+    assert not out.exists()
+    assert pins(tiny_lake) == {}
+
+
+def test_a_lake_that_moved_is_launched_where_it_lies_now(plan, out, said, tiny_lake, tmp_path):
+    moved = shutil.move(tiny_lake.root, tmp_path / "moved")
+    with pytest.raises(AssayError, match="say where it lies now with --lake"):
+        written(plan, out, said)
+    summary = write(plan, plan.model_dump_json().encode(), out, lake=str(moved), say=said.append)
+    settings = launched.read(out / "pretrain.toml")
+    assert summary["lake"] == settings.data.lake == str(moved)
+    launched.verify(settings, launched.sources(settings))
+    assert len(pins(Lake(moved))) == 1
 
 
 def test_a_lake_that_cannot_be_pinned_is_said(plan, out, said, tiny_lake):
@@ -170,7 +347,7 @@ def test_a_plan_from_a_table_is_refused(plan, out, said):
 
 def test_a_lake_that_is_gone_is_refused(plan, out, said, tiny_lake):
     Path(tiny_lake.root).rename(f"{tiny_lake.root}-moved")
-    with pytest.raises(AssayError, match=r"the lake .* is gone: plan again with --lake"):
+    with pytest.raises(AssayError, match=r"there is no lake .*: say where it lies now with --lake, or plan again"):
         written(plan, out, said)
 
 
@@ -272,6 +449,8 @@ def test_a_lake_that_moved_is_found_where_the_settings_say(check, out, tiny_lake
         ("end_of_document = 0", "end_of_document = 128", "end_of_document 128 is no id below model.vocabulary 128"),
         ("[run]", "[ran]", "unknown key 'ran'"),
         ("clip = 1.0", "", "'clip' is missing"),
+        ("keep = 3", "keep = 0", "keep must be above 0"),
+        ("beta2 = 0.95", "beta2 = 1.0", "beta2 must be from 0 up to below 1"),
         ("steps = 12", 'steps = "12"', "steps must be an integer"),
         ("[plan]", "[plan", "Expected"),
     ],

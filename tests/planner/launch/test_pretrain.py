@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from planner.launch import folder, pretrain  # noqa: E402
-from planner.launch.loader import apportion  # noqa: E402
+from planner.launch import checkpoint, folder, log  # noqa: E402
 
 STEPS, STOP = 12, 5
 
@@ -34,12 +34,12 @@ def train(launch: Path, *arguments: str, ranks: int | None = None) -> subprocess
     )
 
 
-def log(out: Path) -> list[dict[str, Any]]:
+def logged(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
 
 def losses(out: Path) -> list[float]:
-    return [line["loss"] for line in log(out)]
+    return [line["loss"] for line in logged(out)]
 
 
 @pytest.fixture(scope="module")
@@ -66,21 +66,23 @@ def stopped(launch) -> Path:
     """The same run, stopped on one rank."""
     ended = train(launch, "--stop-after", str(STOP), "--out", "stopped")
     assert ended.returncode == 0, ended.stderr
-    assert sorted(path.name for path in (launch / "stopped").iterdir()) == ["log.jsonl", f"step-{STOP}"]
+    assert sorted(path.name for path in (launch / "stopped").iterdir()) == [".lock", "log.jsonl", f"step-{STOP}"]
     return launch / "stopped"
 
 
 def test_the_loss_falls_and_the_schedule_is_the_plans(launch, unbroken, hands):
-    lines = log(launch / "runs")
+    lines = logged(launch / "runs")
     assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
     assert lines[-1]["loss"] < lines[0]["loss"] - 0.5
     assert lines[1]["rate"] == max(line["rate"] for line in lines) == 2e-2
     assert lines[-1]["rate"] == 2e-3
     assert lines[-1]["tokens"] == STEPS * 8 * 16
-    assert lines[-1]["rows"] == apportion(hands.SHARES, STEPS * 8)
+    assert lines[-1]["rows"] == {"ones": 48, "twos": 29, "fives": 19}
     assert (launch / "runs" / f"step-{STEPS}").is_dir()
     assert f"step {STEPS}/{STEPS}" in unbroken.stdout
-    assert "768 of 768 planned tokens" in " ".join(unbroken.stdout.split())
+    said = " ".join(unbroken.stdout.split())
+    assert "768 of 769 planned tokens, 0.899 epochs twos" in said
+    assert "304 of 307 planned tokens, 1.689 epochs: it repeated loss" in said
     assert unbroken.stdout.endswith(f"loss {lines[0]['loss']:.4f} at step 1, {lines[-1]['loss']:.4f} at step {STEPS}\n")
 
 
@@ -92,8 +94,8 @@ def test_a_run_that_is_stopped_and_goes_on_is_the_unbroken_run(launch, unbroken,
     assert ended.returncode == 0, ended.stderr
     assert f"on from step {STOP}" in ended.stdout
     assert losses(out) == pytest.approx(losses(launch / "runs"), rel=1e-6)
-    strip = [{name: line[name] for name in ("step", "rate", "tokens", "rows")} for line in log(launch / "runs")]
-    assert [{name: line[name] for name in strip[0]} for line in log(out)] == strip
+    strip = [{name: line[name] for name in ("step", "rate", "tokens", "rows")} for line in logged(launch / "runs")]
+    assert [{name: line[name] for name in strip[0]} for line in logged(out)] == strip
 
 
 def test_two_ranks_are_as_good_as_one_and_one_goes_on_from_their_checkpoint(launch, unbroken):
@@ -105,7 +107,7 @@ def test_two_ranks_are_as_good_as_one_and_one_goes_on_from_their_checkpoint(laun
     ended = train(launch, "--out", "two")
     assert ended.returncode == 0, ended.stderr
     assert losses(launch / "two") == pytest.approx(losses(launch / "runs"), rel=1e-4)
-    assert [line["rows"] for line in log(launch / "two")] == [line["rows"] for line in log(launch / "runs")]
+    assert [line["rows"] for line in logged(launch / "two")] == [line["rows"] for line in logged(launch / "runs")]
 
 
 def refused(launch: Path, sentence: str, *arguments: str, ranks: int | None = None) -> None:
@@ -116,21 +118,11 @@ def refused(launch: Path, sentence: str, *arguments: str, ranks: int | None = No
     assert sentence in said[0]
 
 
-def test_a_checkpoint_of_another_plan_is_refused(launch, stopped):
-    out = Path(shutil.copytree(stopped, launch / "other"))
-    path = out / f"step-{STOP}" / "checkpoint.json"
-    saved = json.loads(path.read_text())
-    path.write_text(json.dumps(saved | {"run": saved["run"] | {"plan": "0" * 64}}))
-    refused(launch, "is of another run, with another plan: train this one with --out", "--out", "other", ranks=2)
-    assert losses(out) == losses(stopped)  # nothing was lost
-
-
-def test_a_loss_that_is_not_finite_ends_the_run(launch):
-    wild = Path(shutil.copytree(launch, launch.parent / "wild", ignore=shutil.ignore_patterns("runs")))
-    toml = wild / "pretrain.toml"
-    toml.write_text(toml.read_text().replace("peak_rate = 0.02", "peak_rate = 1e30"))
-    refused(wild, "lower peak_rate in pretrain.toml")
-    assert all(loss == loss for loss in losses(wild / "runs"))
+def test_a_second_run_in_one_folder_is_refused_on_all_ranks(launch):
+    with checkpoint._lock(launch / "busy"):
+        who = f"is being trained into by process {os.getpid()} on {socket.gethostname()}: wait"
+        refused(launch, who, "--out", "busy", ranks=2)
+        assert [path.name for path in (launch / "busy").iterdir()] == [".lock"]
 
 
 @pytest.mark.parametrize(
@@ -139,5 +131,5 @@ def test_a_loss_that_is_not_finite_ends_the_run(launch):
 )
 def test_the_peak_is_that_of_the_gpu(monkeypatch, name, tflops):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: name)
-    assert pretrain.peak(torch.device("cuda")) == (tflops and tflops * 1e12)
-    assert pretrain.peak(torch.device("cpu")) is None
+    assert log.peak(torch.device("cuda")) == (tflops and tflops * 1e12)
+    assert log.peak(torch.device("cpu")) is None
