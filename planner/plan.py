@@ -35,8 +35,8 @@ def make(name: str, supply: Supply, mix: MixFile, compute: Compute, law: Law, se
     model = shape(target, supply.vocabulary or VOCABULARY)
     # Of a compute-limited plan the tokens are what the budget pays for at the shape's exact count.
     tokens = available if chosen.limited_by == "data" else int(compute.flops / (6 * model.params))
-    # Whole rows of each source, which read one token beyond their last.
-    rows = sum(max(0, source.tokens - 1) // sequence for source in largest.sources)
+    # Whole rows that the sources have, each of which reads one token beyond its last.
+    rows = sum(max(0, source.available - 1) // sequence for source in largest.sources)
     steps = schedule(model.params, min(tokens, rows * sequence), sequence, compute.gpus or 1)
     of_run = solve(supply, mix, steps.tokens)
     run = _run(6 * model.params * steps.tokens, compute)
