@@ -114,18 +114,20 @@ def _plan(corpus: Corpus, entry: RawInput, in_force: dict | None, room: Room, pa
         more = f" and {len(pieces) - 1} more" if len(pieces) > 1 else ""
         return parts.Task(pieces[0]["path"] + more, pieces, config, size, details)
 
-    covered: set[str] = set()
-    for old in (in_force or {}).get("tasks", []):
+    def unchanged(old: dict[str, Any]) -> bool:
         pieces = old["inputs"]
-        whole = old["config"] == config and all(
-            piece["path"] in by_path and by_path[piece["path"]].size == piece["size"] for piece in pieces
-        )
-        if whole:
-            kept = task(pieces)
-            receipt = room.receipt(STAGE, kept.key)
-            if receipt and receipt["versions"] == kept.details["versions"]:
-                covered |= {piece["path"] for piece in pieces}
-                yield kept
+        if not all(piece["path"] in by_path and by_path[piece["path"]].size == piece["size"] for piece in pieces):
+            return False
+        again = task(pieces)
+        receipt = room.receipt(STAGE, again.key)
+        return receipt is not None and receipt["versions"] == again.details["versions"]
+
+    before = [old for old in (in_force or {}).get("tasks", []) if old["config"] == config]
+    # A large file is covered by all of its slices or not at all.
+    uncovered = {piece["path"] for old in before if not unchanged(old) for piece in old["inputs"]}
+    kept = [old["inputs"] for old in before if not any(piece["path"] in uncovered for piece in old["inputs"])]
+    yield from map(task, kept)
+    covered = {piece["path"] for pieces in kept for piece in pieces}
     rest = [file for file in entry.files if file.path not in covered]
     for group in cut(rest, entry.input, part_bytes):
         yield task([asdict(piece) for piece in group])
