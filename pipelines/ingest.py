@@ -79,13 +79,16 @@ def ingest(
     sample: bool = False,
     max_quarantined: float = 0.01,
     part_bytes: int = PART_BYTES,
+    compact: bool = False,
 ) -> Ingested:
     """Bring `documents`, `signals` and `signatures` of a corpus up to date with its raw files and put them in force.
 
-    The caller holds the room's lock. Raises StageFailed, Interrupted, TooManyQuarantined; then what was in force stays.
+    `compact`: no file keeps its task, and no document may change. The caller holds the room's lock. Raises StageFailed,
+    Interrupted, TooManyQuarantined, AssayError; then what was in force stays.
     """
     in_force = room.manifest(STAGE)
-    tasks = [task for entry in inputs for task in _plan(corpus, entry, in_force, room, part_bytes)]
+    standing = None if compact else in_force
+    tasks = [task for entry in inputs for task in _plan(corpus, entry, standing, room, part_bytes)]
     tasks.sort(key=lambda task: (task.inputs[0]["path"], task.inputs[0]["start"]))
     _forget_changed(tasks, room)
     before = parts.done(room, STAGE, tasks, KINDS)
@@ -95,6 +98,11 @@ def ingest(
     receipts = parts.run(STAGE, tasks, work, room, runner, show, KINDS, before)
     manifest = _manifest(corpus, tasks, receipts, sample)
     _refuse_quarantined(manifest, max_quarantined, room)
+    if compact and manifest["row_digest"] != in_force["row_digest"]:
+        raise AssayError(
+            f"{corpus.name} cannot be compacted: its raw files or their reader have changed since it was read; "
+            f"`assay ingest {corpus.name}` comes first"
+        )
     if manifest != in_force:
         room.publish(ingest=manifest)
     return Ingested(manifest, len(tasks), len(tasks) - len(before))

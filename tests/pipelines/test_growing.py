@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from corpora import catalog, sample
+from corpora import catalog, garbage, sample
+from corpora.errors import AssayError
 from pipelines import chain
 from planner.reconcile import reconcile
 
@@ -80,6 +81,12 @@ def test_ten_days_are_one_build(project, new_project: Callable, raw: Path, monke
             assert daily[corpus]["totals"] == at_once[corpus]["totals"]
     assert all(check.holds for check in reconcile(project.lake))
 
+    chain.run_compact(project.lake, project.lake.corpora(), project.setup(max_quarantined=1))
+    assert in_force(project) == in_force(once)
+    for p in (project, once):
+        garbage.delete_from(p.lake, lambda found: None)
+    assert project.published() == once.published()
+
 
 def test_changed_and_deleted_files_leave_and_the_others_stay(project, new_project: Callable) -> None:
     once = new_project()
@@ -134,6 +141,62 @@ def test_three_corpora_in_all_orders_end_alike(new_project: Callable, command: C
                 assert "c4" in done.stderr
                 assert f"assay tokenize --all --lake {lake}" in done.stderr
         project.tokenize()
-        ends.append(in_force(project))
+        current = in_force(project)
+        garbage.delete_from(project.lake, lambda found: None)
+        assert in_force(project) == current
+        # Every manifest, and with what the way there left gone, every part.
+        ends.append({name: data for name, data in project.published().items() if "catalog" not in name})
     assert len(ends) == 6
     assert all(end == ends[0] for end in ends)
+
+
+def test_after_gc_a_lake_grows_on_as_if_nothing_had_gone(project, new_project: Callable) -> None:
+    kept = new_project()
+    for p in (project, kept):
+        for day in range(4):
+            p.write("news", "changing.jsonl", [p.prose(50 + day)])
+            p.write("news", f"{day}.jsonl", [p.prose(i) for i in range(day, day + 3)])  # copies of the day before
+            p.write("c4", f"{day}.jsonl", [p.prose(i) for i in range(day, day + 4)])
+            for corpus in ("news", "c4"):
+                p.ingest(corpus)
+            p.tokenize()
+            if p is project:
+                garbage.delete_from(p.lake, lambda found: None)
+                assert garbage.find(p.lake) == []
+                assert all(check.holds for check in reconcile(p.lake))
+                assert p.ingest("news").done == 0
+    assert in_force(project) == in_force(kept)
+
+
+def test_one_corpus_of_a_lake_that_is_only_ingested_is_compacted(project) -> None:
+    for day in range(3):
+        for corpus in ("news", "c4"):
+            project.write(corpus, f"{day}.jsonl", [project.prose(day)])
+            project.ingest(corpus)
+    before = in_force(project)
+    chain.run_compact(project.lake, ["news"], project.setup())
+    assert len(manifests(project, "ingest")["news"]["tasks"]) == 1
+    assert in_force(project) == before | {"news": in_force(project)["news"]}
+    assert in_force(project)["news"].keys() == {"ingest"}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (shutil.rmtree, "its raw files are gone"),
+        (lambda raw: (raw / "1.jsonl").unlink(), "its raw files are not those it was read from, 1.jsonl for one"),
+        (lambda raw: (raw / "2.jsonl").write_text("{}"), "its raw files are not those it was read from, 2.jsonl"),
+        (lambda raw: (raw / "1.jsonl").write_text("{}"), "its raw files or their reader have changed"),
+    ],
+    ids=["gone", "one gone", "one more", "changed"],
+)
+def test_what_would_change_a_document_is_not_compacted(project, change: Callable, why: str) -> None:
+    for day in range(2):
+        project.write("news", f"{day}.jsonl", [project.prose(day)])
+        project.ingest("news")
+    project.tokenize()
+    before = in_force(project)
+    change(project.folder / "data/raw/news")
+    with pytest.raises(AssayError, match=f"news cannot be compacted: {why}"):
+        chain.run_compact(project.lake, ["news"], project.setup())
+    assert in_force(project) == before
