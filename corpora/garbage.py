@@ -137,7 +137,7 @@ def _receipt_stays(room: Room, stage: str, key: str, kept: _Kept) -> bool:
     """
     if stage in ("ingest", "findings"):
         return stage == "ingest" and key in kept.tasks
-    named = [(kind, part["sha256"]) for kind, part in listed(room.receipt(stage, key)["parts"])]
+    named = [(kind, part["sha256"]) for kind, part in listed(room.receipt(stage, key))]
     return bool(named) and all(part in kept.parts for part in named)
 
 

@@ -178,9 +178,13 @@ def run_compact(lake: Lake, names: Sequence[str], setup: Setup) -> None:
         raw = _remembered(room, wanted)
         there = {file.path for entry in raw.inputs for file in entry.files} if raw else set()
         read = {piece["path"] for task in room.manifest("ingest")["tasks"] for piece in task["inputs"]}
+        if raw is None:
+            raise AssayError(f"{name} cannot be compacted: its raw files are gone; put them back where they were")
         if there != read:
-            what = "are gone" if not raw else f"are not those it was read from, {sorted(there ^ read)[0]} for one"
-            raise AssayError(f"{name} cannot be compacted: its raw files {what}; `assay ingest {name}` comes first")
+            raise AssayError(
+                f"{name} cannot be compacted: its raw files are not those it was read from, {min(there ^ read)} for "
+                f"one; `assay ingest {name} --lake {lake.url}` comes first"
+            )
         found[name] = wanted, raw
     for wanted, raw in found.values():
         run_ingest(lake, wanted, raw, setup, compact=True)
