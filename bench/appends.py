@@ -28,17 +28,20 @@ def figures(raw: Path, tokenizer: Path, appends: int) -> Iterator[Table]:
     folder, lake = raw.parent / "days", Lake(raw.parent / "lake")
     tokenizer_json = tokenizer_in_force.load(tokenizer)
     with raw.open("rb") as lines:
-        size = raw.stat().st_size // (2 * (FILES + DAY * appends))  # lines are long: no file ends where it should
-        _write(lines, folder, 0, FILES, size)
+        each = sum(1 for _ in lines) // (FILES + DAY * appends)
+        if not each:
+            raise SystemExit(f"{FILES + DAY * appends:,} files need as many documents: say a larger --mb")
+        lines.seek(0)
+        _write(lines, folder, 0, FILES, each)
         _append(lake, folder, tokenizer_json)
         rows = []
         for day in range(1, appends + 1):
-            start = _write(lines, folder, FILES + DAY * (day - 1), DAY, size)
+            size = _write(lines, folder, FILES + DAY * (day - 1), DAY, each)
             before, io, began = _state(lake), _io(), perf_counter()
             _append(lake, folder, tokenizer_json)
             seconds, read, written = perf_counter() - began, *(b - a for a, b in zip(io, _io()))
             files = len(_state(lake) - before)
-            rows.append([day, start / 1e3, read / 1e3, written / 1e3, files, seconds])
+            rows.append([day, size / 1e3, read / 1e3, written / 1e3, files, seconds])
     shown = {1, 10, 50, 100, appends}
     columns = ["append", "raw kB", "kB read", "kB written", "files written", "seconds"]
     title = f"Appends of {DAY} files to a lake of {FILES:,} files"
@@ -55,16 +58,13 @@ def _append(lake: Lake, folder: Path, tokenizer_json: bytes) -> None:
     ledger.refresh(lake, {name: found.fingerprint for name, found in profile.of_lake(lake).items()})
 
 
-def _write(lines: Iterator[bytes], folder: Path, first: int, files: int, size: int) -> int:
-    """Write the next lines as files of at least `size` bytes each; the bytes written."""
+def _write(lines: Iterator[bytes], folder: Path, first: int, files: int, each: int) -> int:
+    """Write the next lines as files of so many lines each; the bytes written."""
     folder.mkdir(exist_ok=True)
-    total = 0
-    for number in range(first, first + files):
-        with (folder / f"{number:06}.jsonl").open("wb") as file:
-            while file.tell() < size and (line := next(lines, None)):
-                file.write(line)
-            total += file.tell()
-    return total
+    return sum(
+        (folder / f"{number:06}.jsonl").write_bytes(b"".join(islice(lines, each)))
+        for number in range(first, first + files)
+    )
 
 
 def _state(lake: Lake) -> set[tuple[str, int]]:
