@@ -16,7 +16,7 @@ RAW_OPTION = $(if $(RAW),--raw '$(RAW)') $(if $(FORMAT),--format '$(FORMAT)')
 SUPPLY_OPTION = $(if $(SUPPLY),--supply '$(SUPPLY)')
 TOKENIZER_OPTION = $(if $(TOKENIZER),--tokenizer '$(TOKENIZER)')
 
-.PHONY: help install demo ingest deduplicate tokenize status reconcile sql mix plan launch test lint bench clean
+.PHONY: help install demo ingest deduplicate tokenize status reconcile gc compact sql mix plan launch test lint bench clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
@@ -41,8 +41,11 @@ deduplicate: install
 tokenize: install
 	@$(BIN)/assay tokenize $(or $(CORPUS),--all) $(RAW_OPTION) $(TOKENIZER_OPTION) $(LAKE_OPTION) $(ARGS)
 
-status reconcile: install
+status reconcile gc: install
 	@$(BIN)/assay $@ $(LAKE_OPTION) $(ARGS)
+
+compact: install
+	@$(BIN)/assay compact $(CORPUS) $(LAKE_OPTION) $(ARGS)
 
 sql: install
 	@$(BIN)/assay sql $(if $(QUERY),"$(QUERY)") $(LAKE_OPTION) $(ARGS)

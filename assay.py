@@ -19,6 +19,7 @@ from rich.text import Text
 from corpora.errors import AssayError, ConfigError
 
 if TYPE_CHECKING:
+    from corpora.garbage import Garbage
     from corpora.lake import Lake
     from pipelines.chain import Setup
     from planner.schema import Supply
@@ -202,6 +203,58 @@ def reconcile(lake: LakeOption = None, as_json: JsonOption = False) -> None:
             if failed
             else "nothing to reconcile: the lake is empty"
         )
+
+
+@app.command(short_help="Delete what nothing in force lists.")
+def gc(
+    yes: Annotated[bool, typer.Option("--yes", help="Delete it; without, only say what and how much.")] = False,
+    lake: LakeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What no manifest in force lists and no launch has pinned: how much that is, and with --yes its deletion.
+
+    Example: assay gc --lake lake --yes
+    """
+    from corpora import garbage
+    from planner import ledger
+
+    where = _lake(lake)
+    profiles = _profiles(where)
+    if not yes:
+        _show_garbage(garbage.find(where), "would be deleted by `assay gc --yes`", as_json)
+        return
+    garbage.delete_from(where, lambda found: _show_garbage(found, "are deleted", as_json))
+    if where.local:
+        ledger.refresh(where, profiles)
+
+
+@app.command(short_help="The layout of a lake built at once.")
+def compact(
+    corpus: Annotated[str | None, typer.Argument(help="Name of a corpus; without one, every corpus.")] = None,
+    lake: LakeOption = None,
+    workers: WorkersOption = 0,
+    mode: ModeOption = "threads",
+    part_mb: PartOption = 64,
+    as_json: JsonOption = False,
+) -> None:
+    """The few large parts that raw files would have given had they all come at once; no document changes.
+
+    Example: assay compact news --lake lake
+    """
+    from pipelines import chain
+    from planner import ledger
+
+    where = _lake(lake)
+    if corpus and corpus not in where.corpora():
+        raise ConfigError(f"{where.url} holds no corpus {corpus!r}; there are {', '.join(where.corpora())}")
+    names = [corpus] if corpus else where.corpora()
+    with _setup(workers, mode, 1, part_mb) as setup:
+        chain.run_compact(where, names, setup)
+    if where.local:
+        ledger.refresh(where, _profiles(where))
+    _show_corpora(where, names, as_json)
+    if not as_json:
+        _say("`assay gc` says what the parts of before take, and deletes them.")
 
 
 @app.command(short_help="DuckDB with all views of the lake.")
@@ -459,6 +512,13 @@ def _show_corpora(lake: Lake, names: list[str], as_json: bool) -> None:
         )
     if found["tokenizer"] and found["tokenizer"]["provisional"]:
         _say("The tokenizer is provisional, trained here on what was ingested; `--tokenizer FILE` sets a final one.")
+
+
+def _show_garbage(found: list[Garbage], what: str, as_json: bool) -> None:
+    rows = [{"room": f.room, "kind": f.kind, "files": len(f.paths), "bytes": f.bytes} for f in found]
+    total = {name: sum(row[name] for row in rows) for name in ("files", "bytes")}
+    _print(["room", "kind", "files", "bytes"], [list(row.values()) for row in rows], total | {"found": rows}, as_json)
+    _say(f"{total['files']:,} files, {total['bytes']:,} bytes {what}.")
 
 
 def _print(columns: list[str], rows: list[Any], as_object: Any, as_json: bool, title: str = "") -> None:

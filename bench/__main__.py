@@ -1,4 +1,4 @@
-"""Measure this machine: `python -m bench [chain|kernels|launch|peers] [--mb 100] [--runs 3] [--json FILE]`."""
+"""Measure this machine: `python -m bench [chain|kernels|launch|peers|appends] [--mb 100] [--runs 3] [--json FILE]`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from bench import report, text
 from planner.report import terminal
 
 WHAT = ("chain", "kernels", "launch", "peers")
+LONG = ("appends",)  # minutes: only where it is asked for
 WIDTH = 160  # columns where there is no terminal to ask
 
 
 def main() -> None:
     """Print tables of what was asked for, or of everything; what was made for it is removed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Figures of this machine, printed.")
-    parser.add_argument("what", nargs="?", choices=WHAT, help="one of them; without it, all")
+    parser.add_argument("what", nargs="?", choices=WHAT + LONG, help=f"one of them; without it, {', '.join(WHAT)}")
     parser.add_argument("--mb", type=int, default=100, help="megabytes of raw text")
     parser.add_argument("--runs", type=int, default=3, help="times that each is measured; the median is shown")
+    parser.add_argument("--appends", type=int, default=100, help="days of `appends`, each measured once")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     given = parser.parse_args()
     logging.getLogger().setLevel(logging.ERROR)
@@ -38,9 +40,11 @@ def main() -> None:
         tokenizer = text.tokenizer(Path(folder))
         memory = f"{machine['memory'] / 1e9:,.0f} GB"
         out.print(f"{machine['processor']}, {machine['cores']} cores, {memory}, Python {machine['python']}.")
-        out.print(f"{source} Tokenizer: {tokenizer.name}. Each figure is the median of {given.runs} runs.\n")
+        out.print(f"{source} Tokenizer: {tokenizer.name}.")
+        out.print("Each append once.\n" if given.what in LONG else f"Each figure is the median of {given.runs} runs.\n")
         for what in [given.what] if given.what else WHAT:
-            for found in import_module(f"bench.{what}").figures(raw, tokenizer, given.runs):
+            runs = given.appends if what == "appends" else given.runs
+            for found in import_module(f"bench.{what}").figures(raw, tokenizer, runs):
                 tables.append(found)
                 terminal.show(out, found.columns, found.rows, found.title)
     if given.json:

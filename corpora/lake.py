@@ -43,6 +43,7 @@ class Lake:
         self.fs, self.root = fsspec.core.url_to_fs(os.fspath(url))
         self.local = isinstance(self.fs, LocalFileSystem)
         self.url = self.root if self.local else self.fs.unstrip_protocol(self.root)
+        self.manifests: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}  # what `Room.in_force` read last
 
     def __reduce__(self):
         return Lake, (self.url,)
@@ -105,13 +106,20 @@ class Room:
         return self.in_force(stage)[1]
 
     def in_force(self, stage: str) -> tuple[str, dict[str, Any]] | tuple[None, None]:
-        """File name and content of the manifest in force of a stage; (None, None) where there is none."""
+        """File name and content of the manifest in force of a stage; (None, None) where there is none.
+
+        It is named by its content: one that is still in force is not read again, and nobody may change what he gets.
+        """
         name = self.current().get(stage)
         if name is None:
             return None, None
+        last = self.lake.manifests.get((self.name, stage))
+        if last and last[0] == name:
+            return last
         manifest = self.lake.read_json(f"{self.name}/manifests/{name}")
         if manifest is None:
             raise LakeError(f"{self.root}/current names the manifest {name}, which is not there")
+        self.lake.manifests[self.name, stage] = name, manifest
         return name, manifest
 
     def publish(self, **manifests: dict[str, Any]) -> None:

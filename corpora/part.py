@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -112,6 +112,19 @@ def sha256_of(file: BinaryIO) -> str:
     while block := file.read(READ_BYTES):
         digest.update(block)
     return digest.hexdigest()
+
+
+def listed(value: Any, kind: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """(kind, part) of every part that a manifest or a receipt lists, however deep."""
+    if isinstance(value, dict):
+        if value.keys() == {"sha256", "rows", "bytes"}:
+            yield kind, value
+            return
+        for name, entry in value.items():
+            yield from listed(entry, name)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from listed(entry, kind)
 
 
 def batches(file: BinaryIO, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:

@@ -103,7 +103,10 @@ def choose_lake(
     sample is used, in a lake of its own. Raises AssayError rather than mix the sample with real data.
     """
     if raw is None and lake and corpus.name in Lake(lake).corpora():
-        return Lake(lake), _remembered(Lake(lake).room(corpus.name), corpus, say)
+        remembered = _remembered(Lake(lake).room(corpus.name), corpus)
+        if remembered is None:
+            say(f"{corpus.name}: its raw files are not there; going on with what the lake holds.")
+        return Lake(lake), remembered
     if raw is None:
         raw = sample_of(corpus)
         lake = lake or SAMPLE_LAKE
@@ -133,23 +136,23 @@ def corpora_of(corpus: str | None, lake: str | None, from_sample: bool = False) 
     return (found.url, held) if held else (lake or SAMPLE_LAKE, sorted(sample.CORPORA))
 
 
-def _remembered(room: Room, corpus: Corpus, say: Callable[[str], None]) -> Raw | None:
-    """The raw files that a corpus was last ingested from, if they are still there."""
+def _remembered(room: Room, corpus: Corpus) -> Raw | None:
+    """Where the raw files lie that a corpus was last ingested from; None where none is there any more."""
     last = room.lake.read_json(f"{room.name}/run.json") or {"inputs": [], "sample": False}
     inputs = [RawInput(entry["root"], entry["pattern"], _input(corpus, entry["format"])) for entry in last["inputs"]]
-    if any(entry.files for entry in inputs):
-        return Raw(tuple(inputs), last["sample"])
-    say(f"{corpus.name}: its raw files are not there; going on with what the lake holds.")
-    return None
+    return Raw(tuple(inputs), last["sample"]) if any(entry.files for entry in inputs) else None
 
 
-def run_ingest(lake: Lake, corpus: Corpus, raw: Raw, setup: Setup) -> Ingested:
-    """Bring the documents of a corpus up to date, and remember where its raw files lie."""
+def run_ingest(lake: Lake, corpus: Corpus, raw: Raw, setup: Setup, *, compact: bool = False) -> Ingested:
+    """Bring the documents of a corpus up to date, and remember where its raw files lie.
+
+    `compact`: cut the files into tasks as if they all came today, or refuse where that would change a document.
+    """
     room = lake.room(corpus.name)
     with room.lock("ingest"):
         done = ingest.ingest(
             corpus, raw.inputs, room, setup.runner, setup.show,
-            sample=raw.sample, max_quarantined=setup.max_quarantined, part_bytes=setup.part_bytes,
+            sample=raw.sample, max_quarantined=setup.max_quarantined, part_bytes=setup.part_bytes, compact=compact,
         )  # fmt: skip
         inputs = [{"root": _absolute(e.root), "pattern": e.pattern, "format": e.input.format} for e in raw.inputs]
         notes = room.spool / "run.json"
@@ -161,6 +164,35 @@ def run_ingest(lake: Lake, corpus: Corpus, raw: Raw, setup: Setup) -> Ingested:
             f'{corpus.name}: {damaged} raw files are damaged or empty; `assay sql "FROM drops"` counts the reasons.'
         )
     return done
+
+
+def run_compact(lake: Lake, names: Sequence[str], setup: Setup) -> None:
+    """Give some corpora the parts that they would have if all of their raw files had come at once.
+
+    The stages after the ingest follow where they have been run before. Raises AssayError where the raw files are not
+    those that are in the lake; all corpora are looked at before the first is read.
+    """
+    found = {}
+    for name in names:
+        wanted, room = catalog.load(name), lake.room(name)
+        raw = _remembered(room, wanted)
+        there = {file.path for entry in raw.inputs for file in entry.files} if raw else set()
+        read = {piece["path"] for task in room.manifest("ingest")["tasks"] for piece in task["inputs"]}
+        if raw is None:
+            raise AssayError(f"{name} cannot be compacted: its raw files are gone; put them back where they were")
+        if there != read:
+            raise AssayError(
+                f"{name} cannot be compacted: its raw files are not those it was read from, {min(there ^ read)} for "
+                f"one; `assay ingest {name} --lake {lake.url}` comes first"
+            )
+        found[name] = wanted, raw
+    for wanted, raw in found.values():
+        run_ingest(lake, wanted, raw, setup, compact=True)
+    if lake.room(DUPLICATES).current():
+        run_deduplicate(lake, setup)
+    tokenizer, tokenized = tokenizer_in_force.in_force(lake), [n for n in names if lake.room(n).manifest("ledger")]
+    if tokenizer and tokenized:
+        run_tokenize(lake, tokenized, tokenizer, setup)
 
 
 def run_deduplicate(lake: Lake, setup: Setup) -> dict[str, Any]:

@@ -79,13 +79,16 @@ def ingest(
     sample: bool = False,
     max_quarantined: float = 0.01,
     part_bytes: int = PART_BYTES,
+    compact: bool = False,
 ) -> Ingested:
     """Bring `documents`, `signals` and `signatures` of a corpus up to date with its raw files and put them in force.
 
-    The caller holds the room's lock. Raises StageFailed, Interrupted, TooManyQuarantined; then what was in force stays.
+    `compact`: no file keeps its task, and no document may change. The caller holds the room's lock. Raises StageFailed,
+    Interrupted, TooManyQuarantined, AssayError; then what was in force stays.
     """
     in_force = room.manifest(STAGE)
-    tasks = [task for entry in inputs for task in _plan(corpus, entry, in_force, room, part_bytes)]
+    standing = None if compact else in_force
+    tasks = [task for entry in inputs for task in _plan(corpus, entry, standing, room, part_bytes)]
     tasks.sort(key=lambda task: (task.inputs[0]["path"], task.inputs[0]["start"]))
     _forget_changed(tasks, room)
     before = parts.done(room, STAGE, tasks, KINDS)
@@ -95,6 +98,11 @@ def ingest(
     receipts = parts.run(STAGE, tasks, work, room, runner, show, KINDS, before)
     manifest = _manifest(corpus, tasks, receipts, sample)
     _refuse_quarantined(manifest, max_quarantined, room)
+    if compact and manifest["row_digest"] != in_force["row_digest"]:
+        raise AssayError(
+            f"{corpus.name} cannot be compacted: its raw files or their reader have changed since it was read; "
+            f"`assay ingest {corpus.name} --lake {room.lake.url}` comes first"
+        )
     if manifest != in_force:
         room.publish(ingest=manifest)
     return Ingested(manifest, len(tasks), len(tasks) - len(before))
@@ -114,18 +122,20 @@ def _plan(corpus: Corpus, entry: RawInput, in_force: dict | None, room: Room, pa
         more = f" and {len(pieces) - 1} more" if len(pieces) > 1 else ""
         return parts.Task(pieces[0]["path"] + more, pieces, config, size, details)
 
-    covered: set[str] = set()
-    for old in (in_force or {}).get("tasks", []):
+    def unchanged(old: dict[str, Any]) -> bool:
         pieces = old["inputs"]
-        whole = old["config"] == config and all(
-            piece["path"] in by_path and by_path[piece["path"]].size == piece["size"] for piece in pieces
-        )
-        if whole:
-            kept = task(pieces)
-            receipt = room.receipt(STAGE, kept.key)
-            if receipt and receipt["versions"] == kept.details["versions"]:
-                covered |= {piece["path"] for piece in pieces}
-                yield kept
+        if not all(piece["path"] in by_path and by_path[piece["path"]].size == piece["size"] for piece in pieces):
+            return False
+        again = task(pieces)
+        receipt = room.receipt(STAGE, again.key)
+        return receipt is not None and receipt["versions"] == again.details["versions"]
+
+    before = [old for old in (in_force or {}).get("tasks", []) if old["config"] == config]
+    # A large file is covered by all of its slices or not at all.
+    uncovered = {piece["path"] for old in before if not unchanged(old) for piece in old["inputs"]}
+    kept = [old["inputs"] for old in before if not any(piece["path"] in uncovered for piece in old["inputs"])]
+    yield from map(task, kept)
+    covered = {piece["path"] for pieces in kept for piece in pieces}
     rest = [file for file in entry.files if file.path not in covered]
     for group in cut(rest, entry.input, part_bytes):
         yield task([asdict(piece) for piece in group])

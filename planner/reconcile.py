@@ -16,7 +16,7 @@ import duckdb
 
 from corpora.config import digest
 from corpora.lake import DUPLICATES, TOKENIZER, Lake, LakeError, Room
-from corpora.part import sha256_of
+from corpora.part import listed, sha256_of
 from planner.ledger import parquet, paths_of
 
 
@@ -33,6 +33,7 @@ class Check:
 
 def reconcile(lake: Lake) -> Iterator[Check]:
     """Every check of a lake, cheap ones first."""
+    lake = Lake(lake.url)  # which has read nothing yet
     corpora = lake.corpora()
     broken = False
     for name in [*corpora, DUPLICATES, TOKENIZER]:
@@ -64,7 +65,7 @@ def _whole(room: Room) -> Iterator[Check]:
                 room.name, "manifests", False, f"{room.current()[stage]} is not named by its content: it was changed"
             )
             return
-        for kind, part in _listed(manifest):
+        for kind, part in listed(manifest):
             try:
                 with room.open(kind, part["sha256"]) as file:
                     intact = sha256_of(file) == part["sha256"]
@@ -97,19 +98,6 @@ def _tokenizer(lake: Lake) -> Iterator[Check]:
         intact = False
     detail = f"{path} is the one that counted" if intact else f"{path} is gone or was changed"
     yield Check(TOKENIZER, "tokenizer", intact, detail)
-
-
-def _listed(value: Any, kind: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """(kind, part) of every part that a manifest lists."""
-    if isinstance(value, dict):
-        if value.keys() == {"sha256", "rows", "bytes"}:
-            yield kind, value
-            return
-        for name, entry in value.items():
-            yield from _listed(entry, name)
-    elif isinstance(value, list):
-        for entry in value:
-            yield from _listed(entry, kind)
 
 
 def _corpus(room: Room, connection: duckdb.DuckDBPyConnection) -> Iterator[Check]:

@@ -18,7 +18,7 @@ from corpora.sample import CORPORA
 from tokenizer.train import train_bpe
 
 ASSAY = Path(sys.executable).parent / "assay"
-VERBS = ("ingest", "deduplicate", "tokenize", "status", "reconcile", "sql", "mix", "plan", "launch")
+VERBS = ("ingest", "deduplicate", "tokenize", "status", "reconcile", "gc", "compact", "sql", "mix", "plan", "launch")
 HEAVY = ("apache_beam", "torch", "duckdb", "pyarrow", "numba", "numpy", "matplotlib", "jinja2")
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -154,7 +154,7 @@ def test_a_wrong_query_is_refused(
 
 @pytest.mark.parametrize(
     "verb",
-    ["status", "reconcile", "sql", "deduplicate", "mix proportional", "plan --gpu h100 --gpu-hours 1"],
+    ["status", "reconcile", "gc", "compact", "sql", "deduplicate", "mix proportional", "plan --gpu h100 --gpu-hours 1"],
 )
 @pytest.mark.parametrize("lake", [[], ["--lake", "nowhere"]], ids=["default", "named"])
 def test_nothing_in_the_lake_fails(command: Command, folder: Path, verb: str, lake: list[str]) -> None:
@@ -297,6 +297,26 @@ def test_a_stale_corpus_is_said_with_the_command_that_helps(command: Command, fo
     [row] = _object(command("status", "--lake", "lake", "--json").stdout)["corpora"]
     assert row["command"].startswith("assay tokenize --all")
     assert f"news; `{row['command']}` brings" in done.stderr
+
+
+def test_gc_says_what_can_go_and_deletes_it_when_told(command: Command, sample_lake: Path, folder: Path) -> None:
+    lake = shutil.copytree(sample_lake, folder / "copy")
+    (lake / "news/documents" / f"part-{'0' * 64}.parquet").write_bytes(b"old")
+    status = command("status", "--lake", lake, "--json").stdout
+    before = sorted(lake.rglob("*"))
+    said = _object(command("gc", "--lake", lake, "--json").stdout)
+    assert {"room": "news", "kind": "documents", "files": 1, "bytes": 3} in said["found"]
+    assert {row["kind"] for row in said["found"]} == {"documents", "edges", "keys", "receipts"}
+    assert sorted(lake.rglob("*")) == before
+    done = command("gc", "--yes", "--lake", lake)
+    assert done.returncode == 0
+    assert f"{said['files']:,} files, {said['bytes']:,} bytes are deleted" in done.stderr
+    there = {path for path in lake.rglob("*") if path.is_file() and not path.name.endswith(".lock")}
+    assert len(there) == len([path for path in before if path in there])
+    assert _object(command("gc", "--lake", lake, "--json").stdout) == {"files": 0, "bytes": 0, "found": []}
+    assert command("status", "--lake", lake, "--json").stdout == status
+    assert command("reconcile", "--lake", lake).returncode == 0
+    assert command("sql", "SELECT count(text) FROM documents", "--lake", lake).returncode == 0
 
 
 # The installation is what runs

@@ -101,21 +101,6 @@ def test_across_corpora_the_copy_of_the_lowest_priority_number_is_kept(project) 
     assert holds(project)
 
 
-def test_corpora_in_any_order_end_alike(new_project) -> None:
-    texts = {"news": (0, 1, 2, 3), "c4": (2, 3, 4), "web": (0, 4, 5)}
-    ends = []
-    for order in (("news", "c4", "web"), ("web", "news", "c4")):
-        project = new_project()
-        for corpus in order:
-            project.write(corpus, "a.jsonl", [project.prose(i) for i in texts[corpus]])
-            project.ingest(corpus)
-            project.tokenize(corpus)
-        project.tokenize()
-        current = {name: project.lake.room(name).current() for name in [*texts, "duplicates", "tokenizer"]}
-        ends.append(current)
-    assert ends[0] == ends[1]
-
-
 def test_a_dropped_copy_takes_no_text_with_it(project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two copies the one that its profile drops takes no part: the other is kept, whatever their priorities."""
     monkeypatch.chdir(project.folder)
