@@ -152,7 +152,30 @@ class Room:
             yield from parts.batches(file, columns)
 
     def sizes(self, kind: str) -> dict[str, int]:
-        """sha256 -> bytes of the parts of a kind that are there."""
+        """sha256 -> bytes of the parts of a kind that are there and not noted as damaged."""
+        damaged = self._files(f"damaged/{kind}")
+        return {sha256: size for sha256, size in self._files(kind).items() if sha256 not in damaged}
+
+    def whole(self, kind: str, part: dict[str, Any]) -> bool:
+        """Whether a part that a receipt or a manifest lists is there, of its size, and not noted as damaged."""
+        path, note = self.path(kind, part["sha256"]), self._note(kind, part["sha256"])
+        self.fs.invalidate_cache()
+        return self.fs.exists(path) and self.fs.size(path) == part["bytes"] and not self.fs.exists(note)
+
+    def note_damaged(self, kind: str, sha256: str) -> None:
+        """Note that the bytes of a part are not those it is named by, so that the next writer makes it anew.
+
+        It takes no lock: nothing that is in force is touched. The note goes when the part is made.
+        """
+        note = self._note(kind, sha256)
+        if self.lake.local:
+            Path(note).parent.mkdir(parents=True, exist_ok=True)
+        self.fs.pipe_file(note, b"")
+
+    def _note(self, kind: str, sha256: str) -> str:
+        return f"{self.root}/damaged/{kind}/part-{sha256}"
+
+    def _files(self, kind: str) -> dict[str, int]:
         folder = f"{self.root}/{kind}"
         self.fs.invalidate_cache()  # workers elsewhere write here too
         if not self.fs.isdir(folder):
@@ -171,6 +194,8 @@ class Room:
     def keep_file(self, kind: str, spooled: Path, part: Part) -> Part:
         """Put a finished spool file in the lake as a part."""
         self._put(spooled, self.path(kind, part.sha256))
+        if self.fs.exists(note := self._note(kind, part.sha256)):
+            self.fs.rm_file(note)
         return part
 
     def put(self, source: Path, name: str) -> None:
@@ -228,13 +253,20 @@ class Room:
         with self._lock_file(f"{verb}, process {os.getpid()} on {socket.gethostname()}"):
             local = Path(self.root, ".tmp") if self.lake.local else Path(tempfile.mkdtemp(prefix="assay-"))
             shutil.rmtree(local, ignore_errors=True)
-            local.mkdir(parents=True)
-            self._spool = local
+            # Of its own: workers of a killed driver may live for a moment more and must not write into ours.
+            self._spool = local / uuid.uuid4().hex
+            self._spool.mkdir(parents=True)
             try:
                 yield self
             finally:
                 self._spool = None
                 shutil.rmtree(local, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what a killed writer left, unless someone writes now: for runs that find the room up to date."""
+        if self.lake.local and Path(self.root, ".tmp").exists():
+            with contextlib.suppress(LakeError), self.lock("sweep"):
+                pass
 
     @contextlib.contextmanager
     def _lock_file(self, holder: str) -> Iterator[None]:

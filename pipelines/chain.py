@@ -19,7 +19,7 @@ from corpora import catalog, sample
 from corpora.catalog import Corpus, Input
 from corpora.config import build
 from corpora.errors import AssayError, ConfigError
-from corpora.lake import DUPLICATES, Lake, Room
+from corpora.lake import DUPLICATES, TOKENIZER, Lake, Room
 from pipelines import deduplicate, ingest, parts, tokenize, tokenizer_in_force
 from pipelines.ingest import Ingested, RawInput
 from pipelines.quality import profile
@@ -200,6 +200,7 @@ def run_deduplicate(lake: Lake, setup: Setup) -> dict[str, Any]:
     profiles = profile.of_lake(lake)
     room = lake.room(DUPLICATES)
     if deduplicate.up_to_date(lake, profiles):
+        room.sweep()
         setup.say("duplicates: up to date.")
         return room.manifest("duplicates")
     with room.lock("deduplicate"):
@@ -213,6 +214,7 @@ def run_deduplicate(lake: Lake, setup: Setup) -> dict[str, Any]:
 def run_tokenizer(lake: Lake, tokenizer_json: bytes | None, setup: Setup) -> dict[str, Any]:
     """The tokenizer in force: the one given, else the lake's, else one trained now and marked provisional."""
     old = tokenizer_in_force.in_force(lake)
+    lake.room(TOKENIZER).sweep()
     if tokenizer_json is not None:
         new = tokenizer_in_force.put_in_force(lake, tokenizer_json)
         if old and old["fingerprint"] != new["fingerprint"]:

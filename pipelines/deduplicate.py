@@ -44,9 +44,13 @@ def inputs_of(manifests: Ingested, profiles: Mapping[str, Profile]) -> dict[str,
 
 
 def up_to_date(lake: Lake, profiles: Mapping[str, Profile]) -> bool:
-    """Whether the findings in force are those of the lake as it is."""
-    manifest = lake.room(DUPLICATES).manifest(STAGE)
-    return manifest is not None and manifest["inputs"] == inputs_of(ingested(lake), profiles)
+    """Whether the findings in force are those of the lake as it is, and whole."""
+    room = lake.room(DUPLICATES)
+    manifest = room.manifest(STAGE)
+    if manifest is None or manifest["inputs"] != inputs_of(ingested(lake), profiles):
+        return False
+    sizes, found = room.sizes("findings"), (part["findings"] for part in manifest["parts"] if part["findings"])
+    return all(sizes.get(part["sha256"]) == part["bytes"] for part in found)
 
 
 def deduplicate(

@@ -20,6 +20,7 @@ from typing import Any
 from corpora.config import digest
 from corpora.errors import AssayError
 from corpora.lake import Room
+from pipelines import watchdog
 from pipelines.runners import Local
 
 BEAT = 0.5  # seconds between two signs of life of a worker
@@ -91,7 +92,7 @@ class _Do:
     def __call__(self, task: Task) -> str:
         try:
             self.watch.advance(0)
-            with self.room.apart(task.key) as room:
+            with watchdog.doing(self.folder, task.key), self.room.apart(task.key) as room:
                 receipt = self.work(task, room, self.watch)
                 room.write_receipt(self.stage, task.key, {"stage": self.stage, "config": task.config, **receipt})
         except Interrupted:
@@ -139,8 +140,9 @@ def run(
         folder.mkdir()
         ended = threading.Event()
         chain = threading.Thread(target=_chain, args=(stage, missing, work, room, runner, folder, ended), daemon=True)
-        chain.start()
-        _follow(ended, stage, sum(task.size for task in missing), folder, show)
+        with watchdog.quiet():
+            chain.start()
+            _follow(ended, stage, sum(task.size for task in missing), folder, show)
         receipts |= done(room, stage, missing, kinds)
         _check(stage, missing, receipts, folder)
     return receipts
@@ -153,7 +155,7 @@ def _chain(
     import apache_beam as beam
 
     try:
-        with runner.pipeline(len(tasks)) as pipeline:
+        with runner.pipeline(len(tasks), folder) as pipeline:
             (
                 pipeline
                 | "tasks" >> beam.Create(tasks, reshuffle=False)
@@ -175,13 +177,22 @@ def _leave(file: Path, text: str) -> None:
 def _follow(ended: threading.Event, stage: str, total: int, folder: Path, show: Show) -> None:
     """Show progress until the chain ends; at Ctrl-C tell the workers to stop after their batch.
 
+    Where a worker process is lost the chain would never end: then the others are ended too, and the reason is left.
+
     It waits for an event: a `Thread.join` that Ctrl-C interrupts takes the thread for ended (Python before 3.13).
     """
-    stopped = False
+    stopped, dog = False, watchdog.Watchdog(folder)
     while not ended.is_set():
         try:
             ended.wait(BEAT / 2)
-            show(stage, min(_progress(folder), total), total)
+            read = _progress(folder)
+            show(stage, min(read, total), total)
+            if lost := dog.lost(read):
+                dog.end()
+                why, keys = lost
+                for name in (*keys, "pipeline"):
+                    _leave(folder / f"{name}.failed", why)
+                break
         except KeyboardInterrupt:
             (folder / "stop").touch()
             stopped = True
@@ -199,13 +210,14 @@ def _check(stage: str, tasks: list[Task], receipts: dict[str, Any], folder: Path
     missing = [task for task in tasks if task.key not in receipts]
     if not missing:
         return
-    first = missing[0]
+    failed = [task for task in missing if (folder / f"{task.key}.failed").exists()]
+    first = (failed or missing)[0]
     why = "its worker is gone, or the disk is full: no reason was left"
     for name, line in ((f"{first.key}.failed", 0), ("pipeline.failed", -1)):
         if (folder / name).exists() and (said := (folder / name).read_text("utf-8").strip().splitlines()):
             why = said[line]
             break
     raise StageFailed(
-        f"{stage}: {len(missing)} of {len(tasks)} tasks failed, the first at {first.name} ({why}); "
-        f"the others are done, and the same command goes on with what is missing"
+        f"{stage}: {len(missing)} of {len(tasks)} tasks {'are not done' if missing[len(failed) :] else 'failed'}, "
+        f"the first at {first.name} ({why}); the others are done, and the same command goes on with what is missing"
     )

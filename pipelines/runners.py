@@ -6,18 +6,16 @@ The runner is always named: Beam's plain DirectRunner would try to download a Pr
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pipelines import watchdog
 
 if TYPE_CHECKING:
     import apache_beam as beam
 
 MODES = ("threads", "processes")
-
-# Ctrl-C in a terminal reaches every process of it: workers leave it to the driver. -P: nothing from the user's folder.
-WORKER = f"trap '' INT; exec {shlex.quote(sys.executable)} -P -m pipelines.worker"
 
 
 @dataclass(frozen=True)
@@ -29,8 +27,11 @@ class Local:
     mode: str = "threads"
     """`threads`, or `processes` for parts whose extractor holds the interpreter's lock."""
 
-    def pipeline(self, n_tasks: int) -> beam.Pipeline:
-        """A pipeline with this runner. Beam is imported here: a run that finds all up to date never needs it."""
+    def pipeline(self, n_tasks: int, folder: Path) -> beam.Pipeline:
+        """A pipeline with this runner; in `folder` its worker processes leave their notes.
+
+        Beam is imported here: a run that finds all up to date never needs it.
+        """
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
         from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -42,7 +43,7 @@ class Local:
 
         workers = min(n_tasks, self.workers or len(os.sched_getaffinity(0)))
         if self.mode == "processes":
-            environment = SubprocessSDKEnvironment.from_command_string(WORKER)
+            environment = SubprocessSDKEnvironment.from_command_string(watchdog.command(folder))
         elif workers > 1:
             environment = EmbeddedPythonGrpcEnvironment.default()
         else:

@@ -178,10 +178,7 @@ def _whole(room: Room, kind: str, key: str) -> dict[str, Any] | None:
     """What an earlier task wrote under this key, if its part is still whole; None where it must be made."""
     receipt = room.receipt(kind, key)
     part = receipt and receipt["parts"][0][kind]
-    if part and (
-        not room.fs.exists(room.path(kind, part["sha256"]))
-        or room.fs.size(room.path(kind, part["sha256"])) != part["bytes"]
-    ):
+    if part and not room.whole(kind, part):
         return None
     return receipt and receipt["parts"][0]
 

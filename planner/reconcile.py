@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 
 from corpora.config import digest
-from corpora.lake import DUPLICATES, TOKENIZER, Lake, LakeError, Room
+from corpora.lake import DUPLICATES, EXTENSION, TOKENIZER, Lake, LakeError, Room
 from corpora.part import listed, sha256_of
 from planner.ledger import parquet, paths_of
 
@@ -53,7 +53,7 @@ def reconcile(lake: Lake) -> Iterator[Check]:
 
 def _whole(room: Room) -> Iterator[Check]:
     """Manifests are named by their content, parts by their bytes, and all that is listed is there."""
-    parts = n_bytes = 0
+    parts: dict[tuple[str, str], int] = {}
     for stage in room.current():
         try:
             manifest = room.manifest(stage)
@@ -65,24 +65,36 @@ def _whole(room: Room) -> Iterator[Check]:
                 room.name, "manifests", False, f"{room.current()[stage]} is not named by its content: it was changed"
             )
             return
-        for kind, part in listed(manifest):
-            try:
-                with room.open(kind, part["sha256"]) as file:
-                    intact = sha256_of(file) == part["sha256"]
-            except LakeError:
-                yield Check(room.name, "parts", False, f"{room.path(kind, part['sha256'])} is gone")
-                return
-            if not intact:
-                yield Check(
-                    room.name,
-                    "parts",
-                    False,
-                    f"{room.path(kind, part['sha256'])} is damaged: its bytes are not those it is named by",
-                )
-                return
-            parts, n_bytes = parts + 1, n_bytes + part["bytes"]
-    if room.current():
-        yield Check(room.name, "parts", True, f"{parts} parts, {n_bytes:,} bytes, each with the bytes it is named by")
+        parts |= {(kind, part["sha256"]): part["bytes"] for kind, part in listed(manifest)}
+    for kind in EXTENSION if room.name == DUPLICATES else ():  # no manifest lists them; without a note runs use them
+        parts |= {(kind, sha256): size for sha256, size in room.sizes(kind).items()}
+    intact = True
+    for kind, sha256 in parts:
+        if fault := _damage(room, kind, sha256):
+            intact = False
+            yield Check(room.name, "parts", False, fault)
+    if room.current() and intact:
+        detail = f"{len(parts)} parts, {sum(parts.values()):,} bytes, each with the bytes it is named by"
+        yield Check(room.name, "parts", True, detail)
+
+
+def _damage(room: Room, kind: str, sha256: str) -> str | None:
+    """What is wrong with the bytes of a part, if anything; then it is noted, so that the next run makes it anew."""
+    path = room.path(kind, sha256)
+    try:
+        with room.open(kind, sha256) as file:
+            if sha256_of(file) == sha256:
+                return None
+    except LakeError:
+        return f"{path} is gone; the next `assay tokenize` makes it anew"
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror or error}"
+    wrong = f"{path} is damaged: its bytes are not those it is named by"
+    try:
+        room.note_damaged(kind, sha256)
+    except OSError as error:
+        return f"{wrong}; delete it to have it made anew, since no note of it could be left ({error.strerror or error})"
+    return f"{wrong}; the next `assay tokenize` makes it anew"
 
 
 def _tokenizer(lake: Lake) -> Iterator[Check]:

@@ -212,7 +212,7 @@ def test_a_second_process_is_refused_until_the_first_ends(tmp_path, holder):
     room = Lake(tmp_path / "lake").room("web")
     with pytest.raises(LakeError, match=rf"ingest, process {holder.pid} on .*; wait for it to end"):
         room.lock("tokenize").__enter__()
-    assert (Path(room.root) / ".tmp" / "half").exists(), "the refused one has swept what the other was writing"
+    assert list(Path(room.root).glob(".tmp/*/half")), "the refused one has swept what the other was writing"
     holder.communicate()
     with room.lock("tokenize"):
         pass
@@ -222,7 +222,7 @@ def test_the_lock_dies_with_a_killed_process_and_its_leftovers_are_swept(tmp_pat
     room = Lake(tmp_path / "lake").room("web")
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    assert (Path(room.root) / ".tmp" / "half").exists()
+    assert list(Path(room.root).glob(".tmp/*/half"))
     with room.lock("ingest"):
         assert list(room.spool.iterdir()) == []
     assert not (Path(room.root) / ".tmp").exists()

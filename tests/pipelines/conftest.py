@@ -94,6 +94,12 @@ def tokenizer_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def project_in(tokenizer_file: Path) -> Callable[[Path], Project]:
+    """Makes the project of a folder."""
+    return lambda folder: Project(folder, tokenizer_file)
+
+
 @pytest.fixture
 def project(tmp_path: Path, tokenizer_file: Path) -> Project:
     return Project(tmp_path, tokenizer_file)

@@ -1,0 +1,115 @@
+"""A part damaged on disk is found and named by `reconcile`, and made anew by the next run, with the same bytes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from planner.reconcile import reconcile
+
+LISTED = ("documents", "signals", "signatures", "counts", "ledger", "tokens", "findings")  # in manifests
+
+
+def _flip(part: Path) -> None:
+    data = bytearray(part.read_bytes())
+    data[len(data) // 2] ^= 1
+    part.write_bytes(data)
+
+
+def _cut(part: Path) -> None:
+    os.truncate(part, part.stat().st_size - 1)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, project_in: Callable) -> Path:
+    """A corpus of two parts, with a duplicate in each."""
+    project = project_in(tmp_path_factory.mktemp("built"))
+    for name in ("a", "b"):
+        texts = [project.prose(1), project.prose(1), project.prose(ord(name)), "too short"]
+        project.write("news", f"{name}.jsonl.gz", texts)
+    run(project)
+    return project.folder
+
+
+@pytest.fixture
+def lake(built: Path, tmp_path: Path, project_in: Callable):
+    return project_in(shutil.copytree(built, tmp_path / "project"))
+
+
+def run(project) -> None:
+    project.ingest("news", part_bytes=1)
+    project.tokenize()
+
+
+def failures(project) -> list[str]:
+    return [check.detail for check in reconcile(project.lake) if not check.holds]
+
+
+def parts_of(project, *kinds: str) -> list[Path]:
+    return sorted(path for kind in kinds for path in project.folder.glob(f"lake/*/{kind}/part-*"))
+
+
+@pytest.mark.parametrize("kind", LISTED)
+def test_a_flipped_bit_is_named_and_its_part_made_anew(lake, kind: str) -> None:
+    before = lake.published()
+    part = parts_of(lake, kind)[0]
+    _flip(part)
+    (found,) = failures(lake)
+    assert str(part) in found and "the next `assay tokenize` makes it anew" in found
+    run(lake)
+    assert lake.published() == before
+    assert failures(lake) == []
+
+
+@pytest.mark.parametrize("damage", [_flip, _cut, Path.unlink])
+def test_all_damaged_parts_are_named_at_once(lake, damage: Callable[[Path], None]) -> None:
+    before = lake.published()
+    parts = parts_of(lake, *LISTED)
+    for part in parts:
+        damage(part)
+    assert {str(part) for part in parts} == {found.partition(" is ")[0] for found in failures(lake)}
+    assert len(parts) > 12
+    run(lake)
+    assert lake.published() == before
+    assert failures(lake) == []
+
+
+def test_cut_and_deleted_parts_are_made_anew_without_being_named_first(lake) -> None:
+    before = lake.published()
+    for index, part in enumerate(parts_of(lake, *LISTED)):
+        _cut(part) if index % 2 else part.unlink()
+    run(lake)
+    assert lake.published() == before
+
+
+@pytest.mark.parametrize("kind", ["keys", "edges"])
+def test_no_run_goes_on_from_damaged_keys(lake, new_project: Callable, kind: str) -> None:
+    """No manifest lists them: once they are noted, the lake in force adds up."""
+    for part in parts_of(lake, kind):
+        _flip(part)
+    assert all(f"/{kind}/part-" in found for found in failures(lake))
+    assert failures(lake) == []
+    for part in parts_of(lake, "findings"):
+        part.unlink()
+    fresh = new_project()
+    for project in (lake, fresh):
+        project.write("news", "a.jsonl.gz", [project.prose(1), project.prose(1), project.prose(ord("a")), "too short"])
+        project.write("news", "b.jsonl.gz", [project.prose(1), project.prose(1), project.prose(ord("b")), "too short"])
+        run(project)
+    assert lake.published() == fresh.published()
+
+
+def test_readers_of_a_lake_that_they_cannot_write_to_are_told_what_to_do(lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = next(lake.folder.glob("lake/news/tokens/part-*"))
+    _flip(part)
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(lake.lake.fs), "pipe_file", refuse)
+    (found,) = failures(lake)
+    assert f"{part} is damaged" in found and "delete it to have it made anew" in found
