@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-KILLS = int(os.environ.get("ASSAY_TEST_KILLS", "6"))  # of threads and of processes; a run of processes takes long
+KILLS = int(os.environ.get("ASSAY_TEST_KILLS", "4"))  # of threads and of processes; a run of processes takes long
 SEED = int(os.environ.get("ASSAY_TEST_SEED", "5"))
 CATALOG = ("catalog.duckdb", ".catalog.lock")  # a cache, with absolute paths
 

@@ -47,6 +47,17 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
+PAGES: dict[str, str] = {}  # drawing the figures takes most of the time of these tests
+
+
+def page_of(plan: Plan) -> str:
+    """The page of a plan, rendered once."""
+    key = plan.model_dump_json()
+    if key not in PAGES:
+        PAGES[key] = render(plan)
+    return PAGES[key]
+
+
 def _text(page: str) -> str:
     return " ".join(lxml.fromstring(page).text_content().split())
 
@@ -59,7 +70,7 @@ def _table(page: str, heading: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_one_file_that_asks_for_nothing(plans: dict[str, Plan], kind: str) -> None:
-    page = Page(written := render(plans[kind]))
+    page = Page(written := page_of(plans[kind]))
     assert not page.open
     assert page.elements <= set(ELEMENTS.split())
     assert {name for name, _ in page.attributes} <= set(ATTRIBUTES.split())
@@ -69,7 +80,7 @@ def test_it_is_one_file_that_asks_for_nothing(plans: dict[str, Plan], kind: str)
 
 
 def test_the_verdict_and_three_numbers_come_first(bloomberg: Plan) -> None:
-    root = lxml.fromstring(render(bloomberg))
+    root = lxml.fromstring(page_of(bloomberg))
     first = " ".join(root.find(".//header").text_content().split())
     for sentence in bloomberg.verdict.sentences:
         assert sentence in first
@@ -88,16 +99,16 @@ def test_the_verdict_and_three_numbers_come_first(bloomberg: Plan) -> None:
 
 
 def test_a_plan_without_alerts_has_no_list_of_them(bloomberg: Plan) -> None:
-    assert not lxml.fromstring(render(bloomberg.model_copy(update={"alerts": []}))).findall(".//ul")
+    assert not lxml.fromstring(page_of(bloomberg.model_copy(update={"alerts": []}))).findall(".//ul")
 
 
 @pytest.mark.parametrize("kind", ["bloomberg", "undecided"])
 def test_a_default_utilisation_that_decides_is_said(plans: dict[str, Plan], kind: str) -> None:
     """Its band is beside the budget, and a sentence says where the band turns the verdict over."""
-    plan, page = plans[kind], _text(render(plans[kind]))
+    plan, page = plans[kind], _text(page_of(plans[kind]))
     undecided = kind == "undecided"
     assert any("The utilisation is a default: over its band" in s for s in plan.verdict.sentences) == undecided
-    first = " ".join(lxml.fromstring(render(plan)).find(".//header").text_content().split())
+    first = " ".join(lxml.fromstring(page_of(plan)).find(".//header").text_content().split())
     assert ("can turn this verdict over" in first) == undecided
     assert ("The utilisation is a default, not measured" in page) == undecided
     if undecided:
@@ -108,14 +119,14 @@ def test_a_default_utilisation_that_decides_is_said(plans: dict[str, Plan], kind
 
 
 def test_alerts_stand_above_everything(tiny: Plan) -> None:
-    header = lxml.fromstring(render(tiny)).find(".//header")
+    header = lxml.fromstring(page_of(tiny)).find(".//header")
     assert header[0].get("class") == "alerts"
     assert [item.text_content() for item in header[0]] == [f"Note: {alert}" for alert in tiny.alerts]
     assert len(tiny.alerts) > 2
 
 
 def test_the_laws_stand_side_by_side(bloomberg: Plan) -> None:
-    rows = _table(render(bloomberg), "What the laws say")
+    rows = _table(page_of(bloomberg), "What the laws say")
     assert rows[0] == ["Law", "Parameters", "Tokens", "Tokens perparameter", "Limited by", "The mixaffords", "Source"]
     for law, row in zip(bloomberg.laws, rows[1:], strict=True):
         assert row == [law.law + " the plan's" * (law is bloomberg.laws[0]), *_of_law(law), law.source]
@@ -134,7 +145,7 @@ def _of_law(law: LawFigure) -> list[str]:
 
 def test_the_mix_has_shares_and_says_what_ends_first(bloomberg: Plan) -> None:
     mix = bloomberg.mix.model_copy(update={"binding": "press"})
-    page = render(bloomberg.model_copy(update={"mix": mix}))
+    page = page_of(bloomberg.model_copy(update={"mix": mix}))
     rows = _table(page, "The mix")[1:]
     for source, row in zip(mix.sources, rows, strict=True):
         figures = [human(source.tokens), human(source.available), ratio(source.epochs)]
@@ -143,13 +154,13 @@ def test_the_mix_has_shares_and_says_what_ends_first(bloomberg: Plan) -> None:
     assert rows[0][0] == "web" and "press ends first" in [row[0] for row in rows]
     widths = [float(bar.get("style")[7:-1]) for bar in lxml.fromstring(page).iterfind(".//span[@class='bar']/i")]
     assert widths == [round(100 * source.share, 2) for source in mix.sources]
-    assert "all sources end together" not in _text(page) and "all sources end together" in _text(render(bloomberg))
+    assert "all sources end together" not in _text(page) and "all sources end together" in _text(page_of(bloomberg))
 
 
 @pytest.mark.parametrize("kind", ["bloomberg", "tiny", "huge", "short_of_compute", "undecided"])
 def test_the_tokens_of_the_mix_are_those_of_the_run(plans: dict[str, Plan], kind: str) -> None:
     plan = plans[kind]
-    section = next(s for s in lxml.fromstring(render(plan)).iter("section") if s.find("h2").text == "The mix")
+    section = next(s for s in lxml.fromstring(page_of(plan)).iter("section") if s.find("h2").text == "The mix")
     shown = [int(cell.find("data").get("value")) for cell in section.iterfind(".//td[@data-label='Tokens asked']")]
     assert len(shown) == 8 and sum(shown) == plan.schedule.tokens
     assert section.findall("p")[1].find("data").get("value") == str(plan.schedule.tokens)
@@ -158,7 +169,7 @@ def test_the_tokens_of_the_mix_are_those_of_the_run(plans: dict[str, Plan], kind
 
 
 def test_the_supply_adds_up_by_group(bloomberg: Plan) -> None:
-    page = render(bloomberg)
+    page = page_of(bloomberg)
     rows = {row[0]: row for row in _table(page, "The supply")[1:]}
     assert rows["web"][1:] == ["1.58 B", "298 B", "299 B", "42.10 %", "given: BloombergGPT arXiv:2303.17564 Table 1"]
     assert rows["financial"][1:] == ["1.76 B", "363 B", "365 B", "51.35 %", "together; 51.27 % of tokens"]
@@ -169,7 +180,7 @@ def test_the_supply_adds_up_by_group(bloomberg: Plan) -> None:
 
 
 def test_the_compute_chain_has_every_factor_and_its_source(bloomberg: Plan) -> None:
-    page = render(bloomberg)
+    page = page_of(bloomberg)
     rows = _table(page, "The compute budget")[1:]
     assert [row[1] for row in rows] == ["1.30 M h", "3,600 s/h", "1", "100 TFLOP/s", "0.750", "3.51e+23"]
     factors = bloomberg.compute.factors
@@ -180,7 +191,7 @@ def test_the_compute_chain_has_every_factor_and_its_source(bloomberg: Plan) -> N
 
 
 def test_model_schedule_run_and_assumptions_are_there(bloomberg: Plan) -> None:
-    page = _text(render(bloomberg))
+    page = _text(page_of(bloomberg))
     model, schedule = bloomberg.model, bloomberg.schedule
     assert f"{model.layers} layers, width {model.width:,}, {model.heads} heads of {model.head_size}" in page
     assert f"Parameters{model.params:,} aimed at {human(model.target_params)}" in page  # the exact count
@@ -192,7 +203,7 @@ def test_model_schedule_run_and_assumptions_are_there(bloomberg: Plan) -> None:
 
 
 def test_what_comes_from_outside_is_text(hostile: Plan) -> None:
-    page = render(hostile)
+    page = page_of(hostile)
     assert "<script" not in page and "\x1b" not in page and "\x07" not in page
     assert _text(page).count("<script>alert(1)</script>") > 40
     assert r"\x1b[31m[bold]" in page
@@ -201,7 +212,7 @@ def test_what_comes_from_outside_is_text(hostile: Plan) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_both_figures_are_on_the_page_and_no_id_twice(plans: dict[str, Plan], kind: str) -> None:
-    page = render(plans[kind])
+    page = page_of(plans[kind])
     figures = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
     assert len(figures) == 2 and all(ET.fromstring(figure) is not None for figure in figures)
     ids = re.findall(r'\sid="([^"]+)"', page)
@@ -218,7 +229,7 @@ def test_equal_plans_give_equal_pages(plans: dict[str, Plan], kind: str) -> None
 
 def test_text_can_be_read_in_light_and_dark(bloomberg: Plan) -> None:
     """Contrast of at least 4.5 for text on everything that it stands on (WCAG 2.1, 1.4.3)."""
-    blocks = re.findall(r":root \{(.*?)\}", render(bloomberg), re.DOTALL)
+    blocks = re.findall(r":root \{(.*?)\}", page_of(bloomberg), re.DOTALL)
     light, dark = (dict(re.findall(r"--([\w-]+): (#\w{6})", block)) for block in blocks)
     for colors in (light, light | dark):
         for text, grounds in {"ink": ("page", "tint", "alert"), "quiet": ("page", "tint")}.items():
