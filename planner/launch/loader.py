@@ -5,7 +5,7 @@ the run are apportioned to the sources exactly, spread evenly over it, and each 
 permuted order, pass after pass. Every rank walks the global order and takes its slice of each global batch.
 
 The price: whatever the number of ranks, each decodes every row group that one of its rows lies in, in the worst case
-all. 44 million tokens/s on one core (docs/bench.md; `make bench ARGS=launch`). LLaMA-65B was trained at 0.78 million
+all. 48 million tokens/s on one core (docs/bench.md; `make bench ARGS=launch`). LLaMA-65B was trained at 0.78 million
 tokens/s (380 on each of 2,048 GPUs: arXiv:2302.13971, section 2.4), so that a rank waits at most 2 % of a step for it.
 data.json holds the training tokens of every row group, so that the start reads no file and going on from step n none of
 what lies before it.
