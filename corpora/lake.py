@@ -127,9 +127,9 @@ class Room:
         current = self.current()
         for stage, manifest in manifests.items():
             name = f"{stage}-{digest(manifest)}.json"
-            self._put_json(f"manifests/{name}", manifest)
+            self.write_json(f"manifests/{name}", manifest)
             current[stage] = name
-        self._put_json("current", current)
+        self.write_json("current", current)
 
     # Parts
 
@@ -204,7 +204,9 @@ class Room:
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Put a JSON object into the room under a name, whole or not at all."""
-        self._put_json(name, value)
+        source = self.spool / f"json-{uuid.uuid4().hex}"
+        source.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
+        self._put(source, f"{self.root}/{name}")
 
     def remove(self, name: str) -> None:
         """Delete a file of the room."""
@@ -218,7 +220,7 @@ class Room:
 
     def write_receipt(self, stage: str, key: str, receipt: dict[str, Any]) -> None:
         """Note that a task is done; its parts must be in the lake already."""
-        self._put_json(f"receipts/{stage}/{key}.json", receipt)
+        self.write_json(f"receipts/{stage}/{key}.json", receipt)
 
     def drop_receipt(self, stage: str, key: str) -> None:
         """Forget that a task is done."""
@@ -307,15 +309,10 @@ class Room:
             with source.open("rb") as file:
                 os.fsync(file.fileno())
             source.replace(target)
-            _sync_folder(Path(target).parent)
+            sync_folder(Path(target).parent)
         else:
             self.fs.put_file(str(source), target)
             source.unlink()
-
-    def _put_json(self, name: str, value: dict[str, Any]) -> None:
-        source = self.spool / f"json-{uuid.uuid4().hex}"
-        source.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
-        self._put(source, f"{self.root}/{name}")
 
 
 def _open_room(url: str, name: str, spool: Path | None) -> Room:
@@ -324,7 +321,7 @@ def _open_room(url: str, name: str, spool: Path | None) -> Room:
     return room
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the renames in a folder outlast a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -10,8 +10,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-FORMAT = 1
-
 
 class Record(BaseModel):
     """One table of the plan: immutable, and without a key that is not written here."""

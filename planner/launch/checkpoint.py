@@ -22,6 +22,7 @@ from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_di
 from torch.optim import Optimizer
 
 from corpora.errors import AssayError
+from corpora.lake import sync_folder
 from planner.launch.ranks import first, together
 
 CHECKPOINT = "checkpoint.json"  # written last: a folder without it is no checkpoint
@@ -87,10 +88,10 @@ def save(out: Path, step: int, identity: dict[str, Any], keep: int, model: nn.Mo
             file.write(json.dumps({"step": step, "run": identity}, indent=1) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        _sync(aside)
+        sync_folder(aside)
         shutil.rmtree(final, ignore_errors=True)
         aside.rename(final)
-        _sync(out)
+        sync_folder(out)
 
     def write() -> None:
         states = dict(zip(("model", "optimizer"), get_state_dict(model, optimizer)))
@@ -174,12 +175,3 @@ def _reason(error: CheckpointException) -> str:
     """What the first rank that failed says."""
     found = [failure[0] for _, failure in sorted(error.failures.items())]
     return " ".join(str(found[0] if found else error).split())[:200]
-
-
-def _sync(folder: Path) -> None:
-    """Make what a folder lists outlast a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

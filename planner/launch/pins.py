@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from corpora.errors import AssayError
+from corpora.garbage import PIN_FORMAT
 from corpora.lake import PINS, Lake
-
-FORMAT = 1
 
 
 def name(folder: Path) -> str:
@@ -27,7 +26,7 @@ def pinned(lake: Lake, folder: Path, content: dict[str, Any], say: Callable[[str
     A lake that cannot be written is told to `say`, and launched.
     """
     pin, room = name(folder), lake.room(PINS)
-    content = {"format": FORMAT, "host": socket.gethostname()} | content
+    content = {"format": PIN_FORMAT, "host": socket.gethostname()} | content
     try:
         before = lake.read_json(f"{PINS}/{pin}")
         with room.lock("launch"):
