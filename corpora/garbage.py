@@ -16,6 +16,7 @@ from typing import Any
 
 from corpora.config import digest
 from corpora.lake import PINS, TOKENIZER, Lake, LakeError, Room
+from corpora.manifest import pages_of
 from corpora.part import listed
 
 PIN_FORMAT = 1
@@ -24,7 +25,7 @@ PART, MANIFEST, RECEIPT, FINGERPRINT = (
     re.compile(pattern)
     for pattern in (
         rf"[^/.]+/part-{HEX}\.(?:parquet|arrow)",
-        rf"manifests/[^/]+-{HEX}\.json",
+        rf"manifests/[^/]+-{HEX}\.json",  # pages too
         rf"receipts/[^/]+/{HEX}\.json",
         rf"tokenizer-{HEX}\.json",
     )
@@ -52,7 +53,7 @@ class _Kept:
     parts: set[tuple[str, str]] = field(default_factory=set)
     """Kind and sha256."""
     manifests: set[str] = field(default_factory=set)
-    """File names."""
+    """File names, those of pages too."""
     tasks: set[str] = field(default_factory=set)
     """Keys of the ingest's receipts."""
 
@@ -105,13 +106,14 @@ def _find(lake: Lake, rooms: Sequence[str]) -> Iterator[Garbage]:
 
 
 def _kept(room: Room, manifests: list[dict[str, Any]], pins: list[dict[str, Any]]) -> _Kept:
-    kept = _Kept(manifests=set(room.current().values()))
+    roots = {*room.current().values(), *(pin["manifests"][room.name] for pin in pins if room.name in pin["manifests"])}
+    pages = (pages_of(room.lake.read_json(f"{room.name}/manifests/{root}") or {}) for root in roots)
+    kept = _Kept(manifests=roots.union(*pages))
     for manifest in manifests:
         kept.parts |= {(kind, part["sha256"]) for kind, part in listed(manifest)}
         kept.tasks |= {digest([task["inputs"], task["config"]]) for task in manifest.get("tasks", ())}
     for pin in pins:
         kept.parts |= {(kind, sha256) for kind, pinned in pin["parts"].get(room.name, {}).items() for sha256 in pinned}
-        kept.manifests |= {pin["manifests"][room.name]} if room.name in pin["manifests"] else set()
     return kept
 
 

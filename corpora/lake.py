@@ -23,8 +23,8 @@ import fsspec
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
+from corpora import manifest as manifest_files
 from corpora import part as parts
-from corpora.config import digest
 from corpora.errors import AssayError
 from corpora.part import Part, PartWriter
 
@@ -116,19 +116,38 @@ class Room:
         last = self.lake.manifests.get((self.name, stage))
         if last and last[0] == name:
             return last
-        manifest = self.lake.read_json(f"{self.name}/manifests/{name}")
+        manifest = self.read_manifest(name)
         if manifest is None:
             raise LakeError(f"{self.root}/current names the manifest {name}, which is not there")
         self.lake.manifests[self.name, stage] = name, manifest
         return name, manifest
 
+    def read_manifest(self, name: str) -> dict[str, Any] | None:
+        """The manifest of a file name, in force or not; None where there is none."""
+        root = self.lake.read_json(f"{self.name}/manifests/{name}")
+        if root is None:
+            return None
+        pages = dict.fromkeys(manifest_files.pages_of(root))
+        for page, found in zip(pages, self._cat([f"manifests/{page}" for page in pages])):
+            if found is None:
+                raise LakeError(f"{self.root}/manifests/{name} names the page {page}, which is not there")
+            pages[page] = found
+        try:
+            return manifest_files.joined(root, pages)
+        except ValueError as error:
+            raise LakeError(f"the manifest {self.root}/manifests/{name} is damaged: {error}") from None
+
     def publish(self, **manifests: dict[str, Any]) -> None:
         """Put the manifests of some stages in force, all at once; those of other stages stay."""
         current = self.current()
         for stage, manifest in manifests.items():
-            name = f"{stage}-{digest(manifest)}.json"
-            self.write_json(f"manifests/{name}", manifest)
-            current[stage] = name
+            root, pages = manifest_files.split(manifest)
+            before = self.lake.read_json(f"{self.name}/manifests/{current[stage]}") if stage in current else None
+            there = set(manifest_files.pages_of(before or {}))
+            for page in (page for page in pages if page not in there):
+                self.write_bytes(f"manifests/{page}", pages[page])
+            current[stage] = manifest_files.name_of(stage, root)
+            self.write_json(f"manifests/{current[stage]}", root)
         self.write_json("current", current)
 
     # Parts
@@ -172,6 +191,15 @@ class Room:
             Path(note).parent.mkdir(parents=True, exist_ok=True)
         self.fs.pipe_file(note, b"")
 
+    def _cat(self, names: Sequence[str]) -> list[bytes | None]:
+        """The files of those names, a bucket's read at once; None for one that is not there."""
+        paths = [f"{self.root}/{name}" for name in names]
+        found = self.fs.cat_ranges(paths, None, None, on_error="return") if paths else []
+        for error in found:
+            if isinstance(error, Exception) and not isinstance(error, FileNotFoundError):
+                raise error
+        return [None if isinstance(content, Exception) else content for content in found]
+
     def _note(self, kind: str, sha256: str) -> str:
         return f"{self.root}/damaged/{kind}/part-{sha256}"
 
@@ -204,8 +232,12 @@ class Room:
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Put a JSON object into the room under a name, whole or not at all."""
-        source = self.spool / f"json-{uuid.uuid4().hex}"
-        source.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
+        self.write_bytes(name, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+    def write_bytes(self, name: str, value: bytes) -> None:
+        """Put bytes into the room under a name, whole or not at all."""
+        source = self.spool / f"bytes-{uuid.uuid4().hex}"
+        source.write_bytes(value)
         self._put(source, f"{self.root}/{name}")
 
     def remove(self, name: str) -> None:
@@ -216,7 +248,19 @@ class Room:
 
     def receipt(self, stage: str, key: str) -> dict[str, Any] | None:
         """What the task `key` of a stage read and wrote, if it was done."""
-        return self.lake.read_json(f"{self.name}/receipts/{stage}/{key}.json")
+        return self.receipts(stage, [key]).get(key)
+
+    def receipts(self, stage: str, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """key -> what that task of a stage read and wrote, of those that were done. One that is damaged counts for
+        none: its task is done again.
+        """
+        found = self._cat([f"receipts/{stage}/{key}.json" for key in keys])
+        receipts = {}
+        for key, text in zip(keys, found):
+            with contextlib.suppress(ValueError):
+                if text is not None:
+                    receipts[key] = json.loads(text)
+        return receipts
 
     def write_receipt(self, stage: str, key: str, receipt: dict[str, Any]) -> None:
         """Note that a task is done; its parts must be in the lake already."""

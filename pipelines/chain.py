@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from pipelines.ingest import Ingested, RawInput
 from pipelines.quality import profile
 from pipelines.raw import PART_BYTES, fixed_prefix
 from pipelines.runners import Local
-from tokenizer.encode import choose
+from tokenizer.encode import EncodePath, choose
 
 RAW = Path("data/raw")
 SAMPLE = Path("data/sample")
@@ -231,17 +232,18 @@ def run_tokenizer(lake: Lake, tokenizer_json: bytes | None, setup: Setup) -> dic
 
 def run_tokenize(lake: Lake, names: Sequence[str], tokenizer: dict[str, Any], setup: Setup) -> None:
     """Bring ledger and tokens of some corpora up to date; the findings of the lake must be."""
-    tokenizer_json = lake.tokenizer_json(tokenizer["fingerprint"])
-    path = None
+    fingerprint = tokenizer["fingerprint"]
+
+    @cache
+    def encode_path() -> EncodePath:
+        path, note = choose(lake.tokenizer_json(fingerprint), _probe(lake, names))
+        setup.say(f"Encoding with {path}: {note}.")
+        return path
+
     for name in names:
-        wanted = profile.of_corpus(name)
-        room = lake.room(name)
-        tasks = tokenize.tasks_of(lake, name, wanted, tokenizer["fingerprint"])
-        if path is None and len(parts.done(room, tokenize.STAGE, tasks, tokenize.KINDS)) < len(tasks):
-            path, note = choose(tokenizer_json, _probe(lake, names))
-            setup.say(f"Encoding with {path}: {note}.")
+        wanted, room = profile.of_corpus(name), lake.room(name)
         with room.lock("tokenize"):
-            done = tokenize.tokenize(lake, room, wanted, tokenizer["fingerprint"], path, setup.runner, setup.show)
+            done = tokenize.tokenize(lake, room, wanted, fingerprint, encode_path, setup.runner, setup.show)
         _say_done(setup, f"{name}: ledger and tokens", done.tasks, done.done)
 
 

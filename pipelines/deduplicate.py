@@ -1,14 +1,15 @@
 """Deduplicate: across all corpora of the lake, by priority, which document is a copy of which.
 
-keys      each part: documents that no rule drops -> keys, sorted, by range
-edges     each range, over all parts: of equal keys one is kept, the others are edges to it
-findings  each part: its edges, aligned with its rows
+keys      each group of parts: documents that no rule drops -> keys, sorted, by range
+edges     each range, over all groups: of equal keys one is kept, the others are edges to it
+findings  each group whose edges changed: the findings of its parts, aligned with their rows
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -62,24 +63,28 @@ def deduplicate(
     """
     manifests = ingested(lake)
     described = list(_parts(manifests))
+    n_keys = sum(part.rows for part in described)
+    bits = exchange.range_bits(n_keys)
+    groups = list(_groups(described, n_keys))
 
-    def done(stage: str, tasks: list[parts.Task], work: parts.Work) -> list[dict[str, Any] | None]:
-        """What a chain wrote for each task, in order."""
+    def done(stage: str, tasks: list[parts.Task], work: parts.Work) -> list[dict[str, Any]]:
+        """The receipts of a chain's tasks, in order."""
         receipts = parts.run(stage, tasks, work, room, runner, show, [stage])
-        return [next((part[stage] for part in receipts[task.key]["parts"]), None) for task in tasks]
+        return [receipts[task.key] for task in tasks]
 
-    bits = exchange.range_bits(sum(part.rows for part in described))
-    keys = done("keys", _key_tasks(described, profiles, bits), Keys(lake.url, dict(profiles)))
-    sources = [(key["sha256"], part.priority) for key, part in zip(keys, described)]
-    edges = [edge["sha256"] for edge in done("edges", _range_tasks(described, sources, bits), Edges(sources))]
-    findings = done("findings", _finding_tasks(described, edges), Findings(edges))
+    keys = done("keys", _key_tasks(groups, profiles, bits), Keys(lake.url, dict(profiles)))
+    sources = [(key["parts"][0]["keys"]["sha256"], group[0].priority) for key, group in zip(keys, groups)]
+    edges = done("edges", _range_tasks(n_keys, sources, bits), Edges(sources))
+    work = Findings([edge["parts"][0]["edges"]["sha256"] for edge in edges])
+    findings = done("findings", _finding_tasks(groups, edges), work)
+    found = {part["documents"]: part["findings"] for receipt in findings for part in receipt["parts"]}
 
     manifest = {
         "stage": STAGE,
         "inputs": inputs_of(manifests, profiles),
         "parts": [
-            {"corpus": part.corpus, "documents": part.documents, "findings": found}
-            for part, found in zip(described, findings)
+            {"corpus": part.corpus, "documents": part.documents, "findings": found.get(part.documents)}
+            for part in described
         ],
     }
     if manifest != room.manifest(STAGE):
@@ -110,52 +115,68 @@ def _parts(manifests: Ingested) -> Iterator[_Part]:
             yield _Part(corpus, manifest["priority"], *shas, part["documents"]["rows"])
 
 
-def _key_tasks(described: list[_Part], profiles: Mapping[str, Profile], bits: int) -> list[parts.Task]:
+def _groups(described: list[_Part], n_keys: int) -> Iterator[list[_Part]]:
+    """Consecutive parts of one corpus whose keys lie in one file."""
+    for _, of_corpus in groupby(described, lambda part: part.corpus):
+        members = list(of_corpus)
+        cut = exchange.groups([part.documents for part in members], [part.rows for part in members], n_keys)
+        yield from (members[which] for which in cut)
+
+
+def _key_tasks(groups: list[list[_Part]], profiles: Mapping[str, Profile], bits: int) -> list[parts.Task]:
     return [
         parts.Task(
-            name=part.name,
-            inputs=[part.signals, part.signatures],
-            config=digest(["keys", profiles[part.corpus].fingerprint, bits, exact.VERSION, exchange.VERSION]),
-            size=part.rows * exchange.KEY_BYTES,
-            details={"corpus": part.corpus, "bits": bits},
+            name=_name(group),
+            inputs=[[part.signals, part.signatures] for part in group],
+            config=digest(["keys", profiles[group[0].corpus].fingerprint, bits, exact.VERSION, exchange.VERSION]),
+            size=sum(part.rows for part in group) * exchange.KEY_BYTES,
+            details={"corpus": group[0].corpus, "bits": bits},
         )
-        for part in described
+        for group in groups
     ]
 
 
-def _range_tasks(described: list[_Part], sources: list[tuple[str, int]], bits: int) -> list[parts.Task]:
-    n_bytes = sum(part.rows for part in described) * exchange.KEY_BYTES >> bits
+def _range_tasks(n_keys: int, sources: list[tuple[str, int]], bits: int) -> list[parts.Task]:
     config, keys = digest(["edges", exact.VERSION, exchange.VERSION]), digest(sources)
-    return [parts.Task(f"range {r}", [r, keys], config, n_bytes) for r in range(1 << bits)]
+    return [parts.Task(f"range {r}", [r, keys], config, n_keys * exchange.KEY_BYTES >> bits) for r in range(1 << bits)]
 
 
-def _finding_tasks(described: list[_Part], edges: list[str]) -> list[parts.Task]:
-    config, found = digest(["findings", exact.VERSION]), digest(edges)
-    return [
-        parts.Task(part.name, [part.documents, index, found], config, part.rows * exchange.KEY_BYTES, index)
-        for index, part in enumerate(described)
-    ]
+def _finding_tasks(groups: list[list[_Part]], edges: list[dict[str, Any]]) -> list[parts.Task]:
+    """Of the groups that any edge speaks of."""
+    config = digest(["findings", exact.VERSION, exchange.VERSION])
+    tasks = []
+    for index, group in enumerate(groups):
+        of_group = [edge["groups"][index] for edge in edges]
+        if any(of_group):
+            inputs = [[part.documents for part in group], digest(of_group)]
+            size = sum(part.rows for part in group) * exchange.KEY_BYTES
+            details = {"index": index, "rows": [part.rows for part in group]}
+            tasks.append(parts.Task(_name(group), inputs, config, size, details))
+    return tasks
+
+
+def _name(group: list[_Part]) -> str:
+    more = f" and {len(group) - 1} more" if len(group) > 1 else ""
+    return f"{group[0].corpus} part {group[0].documents[:12]}{more}"
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The work of a part: keys of the documents that no rule drops, so that no text is lost for a dropped copy."""
+    """The work of a group: keys of the documents that no rule drops, so that no text is lost for a dropped copy."""
 
     lake: str
     profiles: dict[str, Profile]
 
     def __call__(self, task: parts.Task, room: Room, watch: parts.Watch) -> dict[str, Any]:
-        corpus = task.details["corpus"]
-        home = Lake(self.lake).room(corpus)
-        signals, signatures = task.inputs
+        home, profile = Lake(self.lake).room(task.details["corpus"]), self.profiles[task.details["corpus"]]
         batches, row = [], 0
-        for signal, signature in aligned([home.read("signals", signals), home.read("signatures", signatures)]):
-            readable = signature["content_hash"].is_valid().to_numpy(zero_copy_only=False)
-            rows = np.flatnonzero(readable & ~judge(signal, self.profiles[corpus]).dropped)
-            keys = exchange.keys_of(signature["content_hash"], signature["doc_id"], rows)
-            batches.append(keys.set_column(4, exchange.KEYS.field("row"), pa.array(keys["row"].to_numpy() + row)))
-            row += signal.num_rows
-            watch.advance(signal.num_rows * exchange.KEY_BYTES)
+        for signals, signatures in task.inputs:
+            for signal, signature in aligned([home.read("signals", signals), home.read("signatures", signatures)]):
+                readable = signature["content_hash"].is_valid().to_numpy(zero_copy_only=False)
+                rows = np.flatnonzero(readable & ~judge(signal, profile).dropped)
+                batches.append(exchange.keys_of(signature["content_hash"], signature["doc_id"], rows, row))
+                row += signal.num_rows
+                watch.advance(signal.num_rows * exchange.KEY_BYTES)
         keys = pa.Table.from_batches(batches, exchange.KEYS).sort_by(
             [(n, "ascending") for n in exchange.KEYS.names[:4]]
         )
@@ -167,10 +188,10 @@ class Keys:
 
 @dataclass(frozen=True)
 class Edges:
-    """The work of a range: read it from every part's keys, group, and write who is a copy of whom."""
+    """The work of a range: read it from every group's keys, group, and write who is a copy of whom."""
 
     sources: list[tuple[str, int]]
-    """Key file and corpus priority of every part."""
+    """Key file and corpus priority of every group."""
 
     def __call__(self, task: parts.Task, room: Room, watch: parts.Watch) -> dict[str, Any]:
         index = task.inputs[0]
@@ -180,7 +201,7 @@ class Edges:
                 batches.append(exchange.read_batch(file, index))
             watch.advance(batches[-1].nbytes)
         lengths = [batch.num_rows for batch in batches]
-        part = np.repeat(np.arange(len(batches)), lengths)
+        group = np.repeat(np.arange(len(batches)), lengths)
         priority = np.repeat(np.array([priority for _, priority in self.sources], np.int64), lengths)
         keys = exchange.concatenated(batches, exchange.KEYS)
         found = exact.copies(keys["key_high"], keys["key_low"], priority, keys["doc_high"], keys["doc_low"])
@@ -188,13 +209,16 @@ class Edges:
         columns += [keys[name][which] for which in (found.copy, found.kept) for name in ("doc_high", "doc_low")]
         edges = pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=exchange.EDGES)
         spool = room.spool / f"edges-{task.key}"
-        written = exchange.write_edges(spool, edges, part[found.copy], len(batches))
-        return {"parts": [{"edges": asdict(room.keep_file("edges", spool, written))}]}
+        written, digests = exchange.write_edges(spool, edges, group[found.copy], len(batches))
+        return {"parts": [{"edges": asdict(room.keep_file("edges", spool, written))}], "groups": digests}
 
 
 @dataclass(frozen=True)
 class Findings:
-    """The work of a part: collect its edges from every range, in order of row. A part without any has no findings."""
+    """The work of a group: collect its edges from every range, and write those of each part in order of row.
+
+    A part without any has no findings.
+    """
 
     edges: list[str]
 
@@ -202,18 +226,22 @@ class Findings:
         batches = []
         for sha256 in self.edges:
             with room.open("edges", sha256) as file:
-                batches.append(exchange.read_batch(file, task.details))
+                batches.append(exchange.read_batch(file, task.details["index"]))
         watch.advance(task.size)
         found = exchange.concatenated(batches, exchange.EDGES)
-        if not len(found["row"]):
-            return {"parts": []}
         order = np.argsort(found["row"])
-        columns = [
-            pa.array(found["row"][order]),
-            ids.to_hex(found["doc_high"][order], found["doc_low"][order]),
-            ids.to_hex(found["kept_high"][order], found["kept_low"][order]),
-            pa.repeat(pa.scalar("exact", pa.large_string()), len(order)),
-        ]
-        writer = room.writer("findings", FINDINGS)
-        writer.write(pa.RecordBatch.from_arrays(columns, schema=FINDINGS))
-        return {"parts": [{"findings": asdict(room.keep("findings", writer))}]}
+        begins = np.cumsum([0, *task.details["rows"]])
+        cuts = np.searchsorted(found["row"][order], begins[1:-1])
+        written = []
+        for documents, begin, rows in zip(task.inputs[0], begins, np.split(order, cuts)):
+            if len(rows):
+                columns = [
+                    pa.array(found["row"][rows] - begin),
+                    ids.to_hex(found["doc_high"][rows], found["doc_low"][rows]),
+                    ids.to_hex(found["kept_high"][rows], found["kept_low"][rows]),
+                    pa.repeat(pa.scalar("exact", pa.large_string()), len(rows)),
+                ]
+                writer = room.writer("findings", FINDINGS)
+                writer.write(pa.RecordBatch.from_arrays(columns, schema=FINDINGS))
+                written.append({"documents": documents, "findings": asdict(room.keep("findings", writer))})
+        return {"parts": written}

@@ -1,14 +1,17 @@
 """Keys that cross parts, through files: what a shuffle would do, in bounded memory and on any runner.
 
-Each part writes one file of its keys, sorted, one record batch per range of keys; the footer holds the offset of each.
-A range is then read from every file, grouped, and its edges written the same way, one record batch per part that they
-speak of, for the parts to collect. With 50 million keys this took 8.0 s and 295 MB where a GroupByKey took 20.5 s and
-3,116 MB.
+Each group of parts writes one file of its keys, sorted, one record batch per range of keys; the footer holds the offset
+of each. A range is then read from every file, grouped, and its edges written the same way, one record batch per group
+that they speak of, for the groups to collect. With 50 million keys this took 8.0 s and 295 MB where a GroupByKey took
+20.5 s and 3,116 MB.
+
+Groups are as large as ranges, so that a corpus of n keys makes about sqrt(n) x sqrt(n) reads, whatever its parts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
@@ -19,10 +22,12 @@ import pyarrow as pa
 from corpora import ids
 from corpora.part import Part
 
-VERSION = 1
+VERSION = 2
 
-RANGE_BYTES = 64 << 20  # keys of one range, all parts together
+RANGE_BYTES = 64 << 20  # keys of one range, all parts together; of one group, all ranges together
+MAX_BITS = 11  # more ranges than 2^11 would be more and smaller reads: larger ranges are better
 KEY_BYTES = 40
+GROUP_PARTS = 16  # parts of a group, on average, where they are small
 
 KEYS = pa.schema(
     [(name, pa.uint64()) for name in ("key_high", "key_low", "doc_high", "doc_low")] + [("row", pa.int64())]
@@ -32,15 +37,33 @@ EDGES = pa.schema([("row", pa.int64()), *((n, pa.uint64()) for n in ("doc_high",
 
 def range_bits(n_keys: int) -> int:
     """How many leading bits of a key name its range, so that one range has about `RANGE_BYTES` of keys."""
-    return max(0, (n_keys * KEY_BYTES // RANGE_BYTES).bit_length())
+    return min(MAX_BITS, _bits(n_keys))
 
 
-def keys_of(content_hash: pa.Array, doc_id: pa.Array, rows: np.ndarray) -> pa.RecordBatch:
-    """`KEYS` of the documents at some rows of a part, in order of key."""
+def groups(names: Sequence[str], rows: Sequence[int], n_keys: int) -> Iterator[slice]:
+    """Which consecutive parts share a file of keys, given their names (sha256), their rows, and the keys of the lake.
+
+    A group ends where a name says so, or when it is as large as a range: a part that comes changes its own group alone.
+    """
+    limit = RANGE_BYTES << max(0, _bits(n_keys) - MAX_BITS)
+    begin = n_bytes = 0
+    for index, (name, n_rows) in enumerate(zip(names, rows)):
+        n_bytes += n_rows * KEY_BYTES
+        if n_bytes >= limit or int(name[:8], 16) % GROUP_PARTS == 0 or index == len(names) - 1:
+            yield slice(begin, index + 1)
+            begin, n_bytes = index + 1, 0
+
+
+def _bits(n_keys: int) -> int:
+    return (n_keys * KEY_BYTES // RANGE_BYTES).bit_length()
+
+
+def keys_of(content_hash: pa.Array, doc_id: pa.Array, rows: np.ndarray, begin: int = 0) -> pa.RecordBatch:
+    """`KEYS` of the documents at some rows, in order of key; `begin`: which row of the group the first row is."""
     key_high, key_low = ids.from_hex(content_hash.take(pa.array(rows)))
     doc_high, doc_low = ids.from_hex(doc_id.take(pa.array(rows)))
     order = np.lexsort((doc_low, doc_high, key_low, key_high))
-    columns = [column[order] for column in (key_high, key_low, doc_high, doc_low, rows)]
+    columns = [column[order] for column in (key_high, key_low, doc_high, doc_low, rows + begin)]
     return pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=KEYS)
 
 
@@ -51,12 +74,16 @@ def write_ranges(spool: Path, keys: pa.RecordBatch, bits: int) -> Part:
     return _write(spool, KEYS, (keys.slice(a, b - a) for a, b in pairwise(cuts)), len(keys))
 
 
-def write_edges(spool: Path, edges: pa.RecordBatch, part: np.ndarray, n_parts: int) -> Part:
-    """Write edges as one record batch per part, in order of row; `part` (m,) says which part each speaks of."""
-    order = np.lexsort((edges["row"].to_numpy(), part))
-    cuts = np.searchsorted(part[order], np.arange(n_parts + 1)).tolist()
+def write_edges(spool: Path, edges: pa.RecordBatch, group: np.ndarray, n_groups: int) -> tuple[Part, list[str | None]]:
+    """Write edges as one record batch per group, in order of row; `group` (m,) says which group each speaks of.
+
+    Also the digest of each batch, None of an empty one: a group's findings depend on its own batches alone.
+    """
+    order = np.lexsort((edges["row"].to_numpy(), group))
+    cuts = np.searchsorted(group[order], np.arange(n_groups + 1)).tolist()
     edges = edges.take(pa.array(order))
-    return _write(spool, EDGES, (edges.slice(a, b - a) for a, b in pairwise(cuts)), len(edges))
+    batches = [edges.slice(a, b - a) for a, b in pairwise(cuts)]
+    return _write(spool, EDGES, batches, len(edges)), [_digest(batch) if len(batch) else None for batch in batches]
 
 
 def read_batch(file: BinaryIO, index: int) -> pa.RecordBatch:
@@ -68,6 +95,14 @@ def concatenated(batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> dict[s
     """Columns of several batches as numpy arrays."""
     table = pa.Table.from_batches(batches, schema)
     return {name: table[name].to_numpy() for name in schema.names}
+
+
+def _digest(batch: pa.RecordBatch) -> str:
+    """128 bits of the values of a batch of edges, as hex."""
+    digest = hashlib.blake2b(digest_size=16)
+    for column in batch.columns:
+        digest.update(np.ascontiguousarray(column.to_numpy()))
+    return digest.hexdigest()
 
 
 def _write(spool: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], rows: int) -> Part:

@@ -87,11 +87,10 @@ def ingest(
     Interrupted, TooManyQuarantined, AssayError; then what was in force stays.
     """
     in_force = room.manifest(STAGE)
-    standing = None if compact else in_force
-    tasks = [task for entry in inputs for task in _plan(corpus, entry, standing, room, part_bytes)]
+    standing = [] if compact else _standing(in_force, room)
+    tasks = [task for entry in inputs for task in _plan(corpus, entry, standing, part_bytes)]
     tasks.sort(key=lambda task: (task.inputs[0]["path"], task.inputs[0]["start"]))
-    _forget_changed(tasks, room)
-    before = parts.done(room, STAGE, tasks, KINDS)
+    before = parts.done(room, STAGE, tasks, KINDS, _unchanged(tasks, standing, room))
     if len(before) < len(tasks):
         signals.warm()
     work = Read(corpus.name, corpus.license, corpus.clean)
@@ -108,7 +107,26 @@ def ingest(
     return Ingested(manifest, len(tasks), len(tasks) - len(before))
 
 
-def _plan(corpus: Corpus, entry: RawInput, in_force: dict | None, room: Room, part_bytes: int) -> Iterator[parts.Task]:
+@dataclass(frozen=True)
+class _Standing:
+    """A task of the manifest in force."""
+
+    inputs: list[dict[str, Any]]
+    config: str
+    key: str
+    receipt: dict[str, Any] | None
+    """Which a person may have deleted."""
+
+
+def _standing(in_force: dict[str, Any] | None, room: Room) -> list[_Standing]:
+    """The tasks in force, their receipts read at once."""
+    tasks = in_force["tasks"] if in_force else []
+    keys = [parts.key_of(task["inputs"], task["config"]) for task in tasks]
+    receipts = room.receipts(STAGE, keys)
+    return [_Standing(task["inputs"], task["config"], key, receipts.get(key)) for task, key in zip(tasks, keys)]
+
+
+def _plan(corpus: Corpus, entry: RawInput, standing: Sequence[_Standing], part_bytes: int) -> Iterator[parts.Task]:
     """Tasks of one input: files keep their task while it covers them unchanged; the others are cut in order of path."""
     options = entry.input.reader_options(corpus.name)
     config = config_of(corpus, entry.input.format, options)
@@ -122,18 +140,17 @@ def _plan(corpus: Corpus, entry: RawInput, in_force: dict | None, room: Room, pa
         more = f" and {len(pieces) - 1} more" if len(pieces) > 1 else ""
         return parts.Task(pieces[0]["path"] + more, pieces, config, size, details)
 
-    def unchanged(old: dict[str, Any]) -> bool:
-        pieces = old["inputs"]
-        if not all(piece["path"] in by_path and by_path[piece["path"]].size == piece["size"] for piece in pieces):
-            return False
-        again = task(pieces)
-        receipt = room.receipt(STAGE, again.key)
-        return receipt is not None and receipt["versions"] == again.details["versions"]
+    def unchanged(old: _Standing) -> bool:
+        files = [by_path.get(piece["path"]) for piece in old.inputs]
+        return old.receipt is not None and all(
+            file and (file.size, file.version) == (piece["size"], version)
+            for file, piece, version in zip(files, old.inputs, old.receipt["versions"])
+        )
 
-    before = [old for old in (in_force or {}).get("tasks", []) if old["config"] == config]
+    before = [old for old in standing if old.config == config]
     # A large file is covered by all of its slices or not at all.
-    uncovered = {piece["path"] for old in before if not unchanged(old) for piece in old["inputs"]}
-    kept = [old["inputs"] for old in before if not any(piece["path"] in uncovered for piece in old["inputs"])]
+    uncovered = {piece["path"] for old in before if not unchanged(old) for piece in old.inputs}
+    kept = [old.inputs for old in before if not any(piece["path"] in uncovered for piece in old.inputs)]
     yield from map(task, kept)
     covered = {piece["path"] for pieces in kept for piece in pieces}
     rest = [file for file in entry.files if file.path not in covered]
@@ -156,12 +173,21 @@ def config_of(corpus: Corpus, format_: str, options: Any) -> str:
     )
 
 
-def _forget_changed(tasks: Sequence[parts.Task], room: Room) -> None:
-    """Remove the receipts of tasks whose files have changed since: same names and sizes, other contents."""
-    for task in tasks:
-        receipt = room.receipt(STAGE, task.key)
-        if receipt and receipt["versions"] != task.details["versions"]:
+def _unchanged(tasks: Sequence[parts.Task], standing: Sequence[_Standing], room: Room) -> dict[str, dict[str, Any]]:
+    """key -> receipt, in force or of a run that was interrupted, of the tasks whose files are those that were read.
+
+    Of the others, with the same names and sizes and other contents, the receipts are removed.
+    """
+    known = {old.key: old.receipt for old in standing if old.receipt is not None}
+    new = [task.key for task in tasks if task.key not in known]
+    known |= room.receipts(STAGE, new)
+    found = {}
+    for task in (task for task in tasks if task.key in known):
+        if known[task.key]["versions"] == task.details["versions"]:
+            found[task.key] = known[task.key]
+        else:
             room.drop_receipt(STAGE, task.key)
+    return found
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -51,10 +51,15 @@ class Task:
     details: Any = None
     """What the work needs to know besides and its result does not depend on."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Name of the task's receipt."""
-        return digest([self.inputs, self.config])
+        return key_of(self.inputs, self.config)
+
+
+def key_of(inputs: Any, config: str) -> str:
+    """Name of the receipt of a task with these inputs and config."""
+    return digest([inputs, config])
 
 
 Work = Callable[[Task, Room, "Watch"], dict[str, Any]]
@@ -102,20 +107,26 @@ class _Do:
         return task.key
 
 
-def done(room: Room, stage: str, tasks: Sequence[Task], kinds: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """key -> receipt of the tasks that need not be done again: receipt there, and every part that it names whole."""
+def done(
+    room: Room,
+    stage: str,
+    tasks: Sequence[Task],
+    kinds: Sequence[str],
+    receipts: Mapping[str, dict[str, Any]] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """key -> receipt of the tasks that need not be done again: receipt there, and every part that it names whole.
+
+    `receipts`: those of the tasks, where the caller has read them.
+    """
     sizes = {kind: room.sizes(kind) for kind in kinds}
-    receipts = {}
-    for task in tasks:
-        receipt = room.receipt(stage, task.key)
-        if receipt and all(
-            sizes[kind].get(part["sha256"]) == part["bytes"]
-            for parts in receipt["parts"]
-            for kind, part in parts.items()
-            if kind in sizes and part is not None
-        ):
-            receipts[task.key] = receipt
-    return receipts
+    keys = [task.key for task in tasks]
+    found = room.receipts(stage, keys) if receipts is None else receipts
+
+    def whole(receipt: dict[str, Any]) -> bool:
+        listed = (entry for parts in receipt["parts"] for entry in parts.items() if entry[0] in sizes and entry[1])
+        return all(sizes[kind].get(part["sha256"]) == part["bytes"] for kind, part in listed)
+
+    return {key: found[key] for key in keys if key in found and whole(found[key])}
 
 
 def run(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -28,6 +28,7 @@ from pipelines.runners import Local
 from tokenizer.encode import EncodePath, Encoder
 
 STAGE = "ledger"
+INPUTS = ("documents", "signals", "findings")
 KINDS = ("counts", "ledger", "tokens")
 TOKEN_ROW_GROUP_BYTES = 4 << 20  # a million ids: what a loader reads at once
 VERSION = 1
@@ -46,12 +47,17 @@ class Tokenized:
     """Tasks that were done now; 0 when all was up to date."""
 
 
+def config_of(profile: Profile, fingerprint: str) -> str:
+    """Digest of all that a part's ledger and tokens depend on besides its documents, signals and findings."""
+    return digest(["ledger", profile.fingerprint, fingerprint, outcome.VERSION, VERSION])
+
+
 def tasks_of(lake: Lake, corpus: str, profile: Profile, fingerprint: str) -> list[parts.Task]:
     """The tasks that make a corpus's ledger and tokens: one per documents part, with its findings in force."""
     found = lake.room(DUPLICATES).manifest("duplicates")["parts"]
     ingested = lake.room(corpus).manifest("ingest")["tasks"]
     findings = {part["documents"]: part["findings"] and part["findings"]["sha256"] for part in found}
-    tasks = []
+    config, tasks = config_of(profile, fingerprint), []
     for task in ingested:
         for part in task["parts"]:
             documents = part["documents"]["sha256"]
@@ -60,12 +66,8 @@ def tasks_of(lake: Lake, corpus: str, profile: Profile, fingerprint: str) -> lis
             tasks.append(
                 parts.Task(
                     name=task["inputs"][0]["path"],
-                    inputs={
-                        "documents": documents,
-                        "signals": part["signals"]["sha256"],
-                        "findings": findings[documents],
-                    },
-                    config=digest(["ledger", profile.fingerprint, fingerprint, outcome.VERSION, VERSION]),
+                    inputs=dict(zip(INPUTS, (documents, part["signals"]["sha256"], findings[documents]))),
+                    config=config,
                     size=part["documents"]["bytes"],
                     details=part["documents"]["rows"],
                 )
@@ -74,19 +76,41 @@ def tasks_of(lake: Lake, corpus: str, profile: Profile, fingerprint: str) -> lis
 
 
 def tokenize(
-    lake: Lake, room: Room, profile: Profile, fingerprint: str, path: EncodePath | None, runner: Local, show: parts.Show
+    lake: Lake,
+    room: Room,
+    profile: Profile,
+    fingerprint: str,
+    encode_path: Callable[[], EncodePath],
+    runner: Local,
+    show: parts.Show,
 ) -> Tokenized:
     """Bring `counts`, `ledger` and `tokens` of a corpus up to date and put them in force.
 
-    The caller holds the lock of `room`; the findings of the lake are up to date. Raises StageFailed, Interrupted.
+    `encode_path`: asked where there is something to do. The caller holds the lock of `room`; the findings of the lake
+    are up to date. Raises StageFailed, Interrupted.
     """
-    tasks = tasks_of(lake, room.name, profile, fingerprint)
-    before = parts.done(room, STAGE, tasks, KINDS)
-    receipts = parts.run(STAGE, tasks, Account(lake.url, profile, fingerprint, path), room, runner, show, KINDS, before)
+    tasks, in_force = tasks_of(lake, room.name, profile, fingerprint), room.manifest(STAGE)
+    receipts = _in_force(in_force)
+    receipts |= room.receipts(STAGE, [task.key for task in tasks if task.key not in receipts])
+    before = parts.done(room, STAGE, tasks, KINDS, receipts)
+    if len(before) < len(tasks):
+        work = Account(lake.url, profile, fingerprint, encode_path())
+        receipts = parts.run(STAGE, tasks, work, room, runner, show, KINDS, before)
     manifest = _manifest(room, tasks, receipts, profile, fingerprint)
-    if manifest != room.manifest(STAGE):
+    if manifest != in_force:
         room.publish(ledger=manifest)
     return Tokenized(manifest, len(tasks), len(tasks) - len(before))
+
+
+def _in_force(manifest: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """key -> what a receipt says, of the tasks that the manifest in force lists: no receipt of theirs need be read."""
+    receipts = {}
+    for part in manifest["parts"] if manifest else ():
+        inputs = {name: part[name] for name in INPUTS}
+        written = {kind: part[kind] for kind in KINDS}
+        said = {name: part[name] for name in ("totals", "row_digest")}
+        receipts[parts.key_of(inputs, manifest["config"])] = {"parts": [written], **said}
+    return receipts
 
 
 @dataclass(frozen=True)
@@ -96,8 +120,8 @@ class Account:
     lake: str
     profile: Profile
     fingerprint: str
-    path: EncodePath | None
-    """Which of the encoder's paths; None where nothing is left to encode."""
+    path: EncodePath
+    """Which of the encoder's paths."""
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -146,12 +170,7 @@ class Account:
             "tokens": listed["tokens"] if listed else _keep(room, "tokens", token_key, writers["tokens"]),
             "ledger": asdict(room.keep("ledger", writers["ledger"])),
         }
-        return {
-            "inputs": task.inputs,
-            "parts": [written],
-            "totals": _listed(totals),
-            "row_digest": f"{row_sum % 2**64:016x}",
-        }
+        return {"parts": [written], "totals": _listed(totals), "row_digest": f"{row_sum % 2**64:016x}"}
 
     def _decide(self, inputs: dict[str, str | None], room: Room) -> Iterator[pa.RecordBatch]:
         home = Lake(self.lake).room(DUPLICATES)
@@ -246,7 +265,11 @@ def _manifest(
             "rules": [rule.name for rule in profile.rules],
         },
         "tokenizer": fingerprint,
-        "parts": [task.inputs | receipt["parts"][0] for task, receipt in zip(tasks, done)],
+        "config": config_of(profile, fingerprint),
+        "parts": [
+            task.inputs | receipt["parts"][0] | {name: receipt[name] for name in ("totals", "row_digest")}
+            for task, receipt in zip(tasks, done)
+        ],
         "totals": _listed(totals),
         "row_digest": f"{sum(int(receipt['row_digest'], 16) for receipt in done) % 2**64:016x}",
         "versions": {name: importlib.metadata.version(name) for name in VERSIONED},

@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from corpora.config import digest
+from corpora import manifest as manifest_files
 from corpora.lake import DUPLICATES, EXTENSION, TOKENIZER, Lake, LakeError, Room
 from corpora.part import listed, sha256_of
 from planner.ledger import parquet, paths_of
@@ -60,7 +60,7 @@ def _whole(room: Room) -> Iterator[Check]:
         except LakeError as error:
             yield Check(room.name, "manifests", False, str(error))
             return
-        if room.current()[stage] != f"{stage}-{digest(manifest)}.json":
+        if room.current()[stage] != manifest_files.name_of(stage, manifest_files.split(manifest)[0]):
             yield Check(
                 room.name, "manifests", False, f"{room.current()[stage]} is not named by its content: it was changed"
             )

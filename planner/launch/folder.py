@@ -163,7 +163,7 @@ def _counted(plan: Plan, lake: Lake, say: Callable[[str], None]) -> list[Counted
         name = planned.get(asked.source)
         if name is None:
             raise AssayError(f"the plan names no ledger manifest of {asked.source}: {again}")
-        manifest = lake.read_json(f"{asked.source}/manifests/{name}")
+        manifest = lake.room(asked.source).read_manifest(name)
         if manifest is None:
             raise AssayError(f"the ledger {asked.source}/manifests/{name} that was planned is gone: {again}")
         if manifest["tokenizer"] != plan.supply.tokenizer:

@@ -1,4 +1,4 @@
-"""The exchange of keys through files: every key in one range, every edge with its part."""
+"""The exchange of keys through files: every key in one range, every edge with its group."""
 
 from __future__ import annotations
 
@@ -49,26 +49,51 @@ def test_ranges_partition_the_keys_whatever_the_bits(tmp_path_factory, pairs, bi
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 99)), unique=True), st.randoms())
-def test_edges_lie_with_their_part_in_order_of_row(tmp_path_factory, edges, random):
+def test_edges_lie_with_their_group_in_order_of_row(tmp_path_factory, edges, random):
     edges = random.sample(edges, len(edges))
     rows = np.array([row for _, row in edges], np.int64)
     columns = [rows, *(rows.astype(np.uint64) + np.uint64(i) for i in range(4))]
     batch = pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=EDGES)
     path = tmp_path_factory.mktemp("edges") / "edges"
-    part = exchange.write_edges(path, batch, np.array([part for part, _ in edges], np.int64), 5)
+    part, digests = exchange.write_edges(path, batch, np.array([group for group, _ in edges], np.int64), 5)
     assert part.rows == len(edges)
-    for index in range(5):
-        found = read(path, index)
-        wanted = sorted(row for part, row in edges if part == index)
-        assert [tuple(row.values()) for row in found.to_pylist()] == [(r, r, r + 1, r + 2, r + 3) for r in wanted]
+    found = [read(path, index) for index in range(5)]
+    for index, digest in enumerate(digests):
+        wanted = sorted(row for group, row in edges if group == index)
+        assert [tuple(row.values()) for row in found[index].to_pylist()] == [
+            (r, r, r + 1, r + 2, r + 3) for r in wanted
+        ]
+        assert (digest is None) is (not wanted)
+        assert [digest == other for other in digests] == [found[index].equals(batch) for batch in found]
 
 
 @given(st.integers(0, 10**12))
 def test_a_range_has_about_its_bytes(n_keys):
     bits = exchange.range_bits(n_keys)
     one_range = n_keys * exchange.KEY_BYTES / (1 << bits)
-    assert one_range <= exchange.RANGE_BYTES
+    assert one_range <= exchange.RANGE_BYTES or bits == exchange.MAX_BITS
     assert bits == 0 or one_range >= exchange.RANGE_BYTES / 2
+
+
+SHAS = st.lists(st.integers(0, 2**32 - 1).map(lambda high: f"{high:08x}" + "0" * 56), max_size=60, unique=True)
+
+
+@given(SHAS, st.data())
+def test_groups_are_of_all_parts_in_order_and_no_larger_than_a_range(names, data):
+    rows = data.draw(st.lists(st.integers(0, 2**21), min_size=len(names), max_size=len(names)))
+    groups = list(exchange.groups(names, rows, sum(rows)))
+    assert [name for which in groups for name in names[which]] == names
+    for which in groups:
+        assert sum(rows[which][:-1]) * exchange.KEY_BYTES < exchange.RANGE_BYTES
+        assert all(int(name[:8], 16) % exchange.GROUP_PARTS for name in names[which][:-1])
+
+
+@given(SHAS, st.integers(0, 60), st.integers(0, 2**32 - 1))
+def test_a_part_that_comes_changes_its_own_group_alone(names, place, high):
+    new = f"{high:08x}" + "f" * 56
+    more = [*names[:place], new, *names[place:]]
+    before, after = ({tuple(of[w]) for w in exchange.groups(of, [1] * len(of), 60)} for of in (names, more))
+    assert len(before - after) <= 1
 
 
 def test_columns_of_several_batches():
