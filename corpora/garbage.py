@@ -25,7 +25,7 @@ PART, MANIFEST, RECEIPT, FINGERPRINT = (
     re.compile(pattern)
     for pattern in (
         rf"[^/.]+/part-{HEX}\.(?:parquet|arrow)",
-        rf"manifests/[^/]+-{HEX}\.json",  # pages too
+        rf"manifests/[^/]+-{HEX}\.json(?:\.zst)?",  # pages too
         rf"receipts/[^/]+/{HEX}\.json",
         rf"tokenizer-{HEX}\.json",
     )

@@ -2,7 +2,7 @@
 
 A list is cut where the hashes of its entries say so, as in a prolly tree: the same manifest is the same files whatever
 was in force before, and an entry that comes, goes or changes touches the page that it is in. A short list stays in the
-root. Pages are named by their bytes and the root by what it holds, pages' names and all.
+root. A page is compressed and named by the bytes that it unpacks to, the root by what it holds, pages' names and all.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+import zstandard
 
 from corpora.config import canonical, digest
 
@@ -25,9 +27,8 @@ def split(manifest: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, bytes]
     root, pages = dict(manifest), {}
     for key, value in manifest.items():
         if isinstance(value, list) and len(cut := list(_pages(value))) > 1:
-            named = {f"page-{hashlib.sha256(page).hexdigest()}.json": page for page in cut}
-            root[key] = {"pages": [f"page-{hashlib.sha256(page).hexdigest()}.json" for page in cut]}
-            pages |= named
+            root[key] = {"pages": [_name(page) for page in cut]}
+            pages |= {_name(page): zstandard.compress(page) for page in cut}
     return root, pages
 
 
@@ -67,7 +68,15 @@ def _pages(entries: Sequence[Any]) -> Iterator[bytes]:
         yield b"[\n" + b",\n".join(page) + b"\n]\n"
 
 
-def _entries(name: str, page: bytes) -> list[Any]:
-    if name != f"page-{hashlib.sha256(page).hexdigest()}.json":
+def _entries(name: str, content: bytes) -> list[Any]:
+    try:
+        page = zstandard.decompress(content)
+    except zstandard.ZstdError:
+        page = b""
+    if name != _name(page):
         raise ValueError(f"{name} is not named by its content")
     return json.loads(page)
+
+
+def _name(page: bytes) -> str:
+    return f"page-{hashlib.sha256(page).hexdigest()}.json.zst"

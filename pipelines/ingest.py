@@ -213,7 +213,6 @@ class Read:
         else:
             written.append(output.close())
         return {
-            "inputs": task.inputs,
             "versions": task.details["versions"],
             "counts": _plain(counts) | {"quarantined": dict(quarantined), "cleaned": dict(cleaned)},
             "parts": written,

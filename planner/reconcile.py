@@ -129,7 +129,7 @@ def _corpus(room: Room, connection: duckdb.DuckDBPyConnection) -> Iterator[Check
             f"the ledger was made from other documents than are in force: run `assay tokenize {name}`",
         )
         return
-    rows, totals, lists = Counter(), Counter(), 0
+    rows, totals, lists, wrong = Counter(), Counter(), 0, None
     for found, made in zip(ingested, ledger["parts"]):
         parts = {kind: (made if kind in MADE else found)[kind] for kind in (*FOUND, *MADE)}
         files = {kind: _file(room, kind, part) for kind, part in parts.items()}
@@ -142,6 +142,8 @@ def _corpus(room: Room, connection: duckdb.DuckDBPyConnection) -> Iterator[Check
         if fault := fault or next(_miscounted(room, parts, groups), None):
             yield Check(name, "rows", False, fault)
             return
+        if wrong is None and _said(made["totals"]) != {(o, r, c): n for o, r, *ns in groups for c, n in zip(SUMS, ns)}:
+            wrong = f"the manifest's totals are not those of the rows of {files['ledger']}"
         for outcome, reason, *sums in groups:
             rows[outcome, reason] += sums[0]
             totals.update({(outcome, reason, column): value for column, value in zip(SUMS, sums)})
@@ -164,14 +166,16 @@ def _corpus(room: Room, connection: duckdb.DuckDBPyConnection) -> Iterator[Check
         yield Check(name, what, readers == found, detail)
     kept = totals["kept", None, "tokens"]
     yield Check(name, "tokens", kept == lists, f"{kept:,} tokens of kept documents, {lists:,} ids in the token lists")
-    said = {(row["outcome"], row["reason"], column): row[column] for row in ledger["totals"] for column in SUMS}
-    wrong = next((key for key in said.keys() | totals.keys() if said.get(key, 0) != totals.get(key, 0)), None)
-    detail = (
-        f"{len(ledger['totals'])} outcomes and reasons"
-        if wrong is None
-        else f"{wrong}: the manifest says {said.get(wrong)}, the rows {totals.get(wrong)}"
-    )
+    said = _said(ledger["totals"])
+    if key := next((key for key in said.keys() | totals.keys() if said.get(key, 0) != totals.get(key, 0)), None):
+        wrong = f"{key}: the manifest says {said.get(key)}, the rows {totals.get(key)}"
+    detail = wrong or f"{len(ledger['totals'])} outcomes and reasons"
     yield Check(name, "totals", wrong is None, detail)
+
+
+def _said(totals: list[dict[str, Any]]) -> dict[tuple[str, str | None, str], int]:
+    """(outcome, reason, what is summed) -> sum, of totals as a manifest lists them."""
+    return {(row["outcome"], row["reason"], column): row[column] for row in totals for column in SUMS}
 
 
 def _counted(name: str, ingest: dict[str, Any]) -> Check:

@@ -158,7 +158,7 @@ def test_what_a_killed_writer_left_is_counted_and_goes(tmp_path: Path) -> None:
     assert not left.parent.parent.exists()
 
 
-def test_a_damaged_receipt_is_named(lake: Lake) -> None:
-    lake.fs.pipe_file(f"{lake.root}/news/receipts/tokens/{'5' * 64}.json", b"[1")
-    with pytest.raises(LakeError, match="is damaged"):
-        find(lake)
+def test_a_damaged_receipt_is_one_of_nothing(lake: Lake) -> None:
+    path = f"{lake.root}/news/receipts/tokens/{'5' * 64}.json"
+    lake.fs.pipe_file(path, b"[1")
+    assert path in [path for found in find(lake) for path in found.paths]

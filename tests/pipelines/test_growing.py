@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from corpora import catalog, garbage, sample
+from corpora import manifest as manifest_files
 from corpora.errors import AssayError
 from pipelines import chain
 from planner.reconcile import reconcile
@@ -58,6 +59,7 @@ def in_force(project) -> dict[str, dict[str, str]]:
 
 
 def test_ten_days_are_one_build(project, new_project: Callable, raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest_files, "PAGE_ENTRIES", 3)  # so that ten tasks take some
     before: dict[str, dict] = {}
     for day in range(DAYS):
         add(project, raw, range(day, day + 1))
@@ -68,6 +70,7 @@ def test_ten_days_are_one_build(project, new_project: Callable, raw: Path, monke
             assert len(after[corpus]["tasks"]) - len(manifest["tasks"]) == done[corpus] <= 2
         before = after
     assert len(before["inhouse"]["tasks"]) == DAYS
+    assert list((project.folder / "lake/inhouse/manifests").glob("page-*"))
 
     once = new_project()
     add(once, raw, range(DAYS))

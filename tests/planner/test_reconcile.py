@@ -386,6 +386,16 @@ def test_a_total_is_gone(forger: Forger, fails: Callable[..., None]) -> None:
     fails(CORPUS, "totals")
 
 
+def test_totals_of_a_part_are_not_those_of_its_rows(forger: Forger, fails: Callable[..., None]) -> None:
+    """The next run would add them up."""
+
+    def more(manifest: dict[str, Any]) -> None:
+        manifest["parts"][0]["totals"][-1]["tokens"] += 1
+
+    forger.edit(CORPUS, "ledger", more)
+    fails(CORPUS, "totals", "are not those of the rows of")
+
+
 # Nothing made anew
 
 
