@@ -1,4 +1,4 @@
-"""Measure this machine: `python -m bench [chain|kernels|launch|peers|appends] [--mb 100] [--runs 3] [--json FILE]`."""
+"""Measure this machine: `python -m bench [chain|kernels|launch|peers|appends|scale] [--mb 100] [--runs 3]`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench import report, text
 from planner.report import terminal
 
 WHAT = ("chain", "kernels", "launch", "peers")
-LONG = ("appends",)  # minutes: only where it is asked for
+LONG = ("appends", "scale")  # minutes: only where it is asked for
 WIDTH = 160  # columns where there is no terminal to ask
 
 
@@ -41,7 +41,9 @@ def main() -> None:
         memory = f"{machine['memory'] / 1e9:,.0f} GB"
         out.print(f"{machine['processor']}, {machine['cores']} cores, {memory}, Python {machine['python']}.")
         out.print(f"{source} Tokenizer: {tokenizer.name}.")
-        out.print("Each append once.\n" if given.what in LONG else f"Each figure is the median of {given.runs} runs.\n")
+        out.print(
+            "Each append once.\n" if given.what == "appends" else f"Each figure is the median of {given.runs} runs.\n"
+        )
         for what in [given.what] if given.what else WHAT:
             runs = given.appends if what == "appends" else given.runs
             for found in import_module(f"bench.{what}").figures(raw, tokenizer, runs):

@@ -28,9 +28,11 @@ def figures(raw: Path, tokenizer: Path, runs: int) -> Iterator[Table]:
     yield _stages(raw, tokenizer, min(2, cores), runs)
 
 
-def tokenize(raw: Path, tokenizer: Path, lake: Path, workers: int = 1, mode: str = "threads", **env: str) -> Took:
+def tokenize(
+    raw: Path, tokenizer: Path, lake: Path, workers: int = 1, mode: str = "threads", part_mb: int = 64, **env: str
+) -> Took:
     """`assay tokenize` of the raw file into the lake, kept to as many cores as it has workers."""
-    options = ["--lake", lake, "--workers", str(workers), "--mode", mode]
+    options = ["--lake", lake, "--workers", str(workers), "--mode", mode, "--part-mb", str(part_mb)]
     return run([ASSAY, "tokenize", CORPUS, "--raw", raw, "--tokenizer", tokenizer, *options], workers, raw.parent, env)
 
 
