@@ -27,7 +27,7 @@ VERSION = 2
 RANGE_BYTES = 64 << 20  # keys of one range, all parts together; of one group, all ranges together
 MAX_BITS = 11  # more ranges than 2^11 would be more and smaller reads: larger ranges are better
 KEY_BYTES = 40
-GROUP_PARTS = 16  # parts of a group, on average, where they are small
+GROUP_PARTS = 8  # parts of a group, on average, where they are small
 
 KEYS = pa.schema(
     [(name, pa.uint64()) for name in ("key_high", "key_low", "doc_high", "doc_low")] + [("row", pa.int64())]

@@ -7,6 +7,7 @@ run and where. Lines out: the process number when a run starts, and how it ended
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import sys
 import traceback
@@ -20,6 +21,8 @@ from conftest import Project
 import pipelines.quality.signals  # noqa: F401
 from pipelines.quality import profile
 from planner import ledger
+
+HANGS = 300  # seconds after which a run says where it stands, and ends
 
 
 def run(project: Project, mode: str) -> None:
@@ -39,6 +42,7 @@ def main() -> None:
         pid = os.fork()
         if not pid:
             os.setpgid(0, 0)
+            faulthandler.dump_traceback_later(HANGS, exit=True)
             try:
                 run(Project(Path(folder), Path(tokenizer)), mode)
             except BaseException:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-KILLS = int(os.environ.get("ASSAY_TEST_KILLS", "4"))  # of threads and of processes; a run of processes takes long
+KILLS = int(os.environ.get("ASSAY_TEST_KILLS", "20"))  # of threads and of processes; a run of processes takes long
+STAGES = ("ingest", "keys", "edges", "findings", "ledger")  # those of a chain; between them is publishing
 SEED = int(os.environ.get("ASSAY_TEST_SEED", "5"))
 CATALOG = ("catalog.duckdb", ".catalog.lock")  # a cache, with absolute paths
 
@@ -66,10 +67,22 @@ def contents(project) -> dict[str, bytes]:
     return {name: data for name, data in project.published().items() if name not in CATALOG}
 
 
-def stage_of(project) -> str:
+def spools(project) -> set[Path]:
+    """What the chains of runs, under way or killed, have left of theirs."""
+    return set(project.folder.glob("lake/*/.tmp/*/run-*"))
+
+
+def stage_of(project, before: set[Path]) -> str:
     """The stage that was under way when the run was killed."""
-    spools = sorted(project.folder.glob("lake/*/.tmp/*/run-*"))
-    return spools[-1].name.removeprefix("run-") if spools else "between"
+    return next((spool.name.removeprefix("run-") for spool in spools(project) - before), "between")
+
+
+def wait_for(project, stage: str, before: set[Path], pid: int) -> None:
+    """Wait until a run is in a stage, or has ended without."""
+    with contextlib.suppress(ProcessLookupError):
+        while not any(spool.name == f"run-{stage}" for spool in spools(project) - before):
+            os.kill(pid, 0)
+            time.sleep(0.001)
 
 
 @pytest.mark.parametrize("mode", ["threads", "processes"])
@@ -87,9 +100,13 @@ def test_killed_at_any_moment_and_started_again(runs: Runs, new_project: Callabl
         write(project := new_project(), mode)
         ended = False
         while not ended:
-            pid = runs.start(project, mode)
+            before, pid = spools(project), runs.start(project, mode)
             if kills < wanted:
-                time.sleep(moment.uniform(0, lasts))
+                if moment.random() < 0.5:  # most of a run is its start: else short stages would never be hit
+                    wait_for(project, STAGES[kills % len(STAGES)], before, pid)
+                    time.sleep(moment.uniform(0, 0.1))
+                else:
+                    time.sleep(moment.uniform(0, lasts))
                 alone = moment.random() < 0.5  # then its workers must notice
                 with contextlib.suppress(ProcessLookupError):  # it has ended already
                     (os.kill if alone else os.killpg)(pid, signal.SIGKILL)
@@ -98,7 +115,7 @@ def test_killed_at_any_moment_and_started_again(runs: Runs, new_project: Callabl
             if not ended:
                 assert code == -signal.SIGKILL
                 kills += 1
-                stages[stage_of(project)] += 1
+                stages[stage_of(project, before)] += 1
         assert contents(project) == expected
     while not runs.all_gone():
         time.sleep(0.05)
