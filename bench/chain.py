@@ -30,7 +30,7 @@ def figures(raw: Path, tokenizer: Path, runs: int) -> Iterator[Table]:
 
 def tokenize(raw: Path, tokenizer: Path, lake: Path, workers: int = 1, mode: str = "threads", **env: str) -> Took:
     """`assay tokenize` of the raw file into the lake, kept to as many cores as it has workers."""
-    options = ["--lake", lake, "--workers", str(workers), "--mode", mode]
+    options = ["--lake", lake, "--workers", str(workers), "--runner", mode]
     return run([ASSAY, "tokenize", CORPUS, "--raw", raw, "--tokenizer", tokenizer, *options], workers, raw.parent, env)
 
 

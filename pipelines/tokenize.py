@@ -24,7 +24,7 @@ from corpora.part import PartWriter, aligned, row_digest
 from corpora.schema import COUNTS, DOCUMENTS, LEDGER, OUTCOMES, TOKENS
 from pipelines import outcome, parts
 from pipelines.quality.profile import Profile
-from pipelines.runners import Local
+from pipelines.runners import Runner
 from tokenizer.encode import EncodePath, Encoder
 
 STAGE = "ledger"
@@ -74,7 +74,13 @@ def tasks_of(lake: Lake, corpus: str, profile: Profile, fingerprint: str) -> lis
 
 
 def tokenize(
-    lake: Lake, room: Room, profile: Profile, fingerprint: str, path: EncodePath | None, runner: Local, show: parts.Show
+    lake: Lake,
+    room: Room,
+    profile: Profile,
+    fingerprint: str,
+    path: EncodePath | None,
+    runner: Runner,
+    show: parts.Show,
 ) -> Tokenized:
     """Bring `counts`, `ledger` and `tokens` of a corpus up to date and put them in force.
 

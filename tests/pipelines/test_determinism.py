@@ -83,7 +83,7 @@ def test_ctrl_c_in_a_terminal_stops_worker_processes(project) -> None:
     for i in range(FILES):
         project.write("news", f"{i:02}.jsonl", [project.prose(100 * i + j) for j in range(2000)])
     receipts = project.folder / "lake/news/receipts/ingest"
-    command = [Path(sys.executable).parent / "assay", "ingest", "news", "--mode", "processes", "--part-mb", "1"]
+    command = [Path(sys.executable).parent / "assay", "ingest", "news", "--runner", "processes", "--part-mb", "1"]
     run = subprocess.Popen(command, cwd=project.folder, start_new_session=True, stderr=subprocess.PIPE, text=True)
     while run.poll() is None and not (receipts.is_dir() and any(receipts.iterdir())):
         time.sleep(0.01)

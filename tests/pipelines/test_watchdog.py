@@ -29,7 +29,7 @@ def news(project):
 
 
 def start(project) -> subprocess.Popen:
-    command = [ASSAY, "ingest", "news", "--mode", "processes", "--workers", "2", "--part-mb", "1"]
+    command = [ASSAY, "ingest", "news", "--runner", "processes", "--workers", "2", "--part-mb", "1"]
     return subprocess.Popen(command, cwd=project.folder, start_new_session=True, stderr=subprocess.PIPE, text=True)
 
 
