@@ -208,9 +208,8 @@ class Dask:
         except distributed.KilledWorker as error:
             begun = watchdog.begun(folder)
             keys = [key for key, times in begun.items() if times == max(begun.values())]
-            raise WorkersLost(
-                f"{error.allowed_failures + 1} Dask workers died one after the other on it", keys
-            ) from None
+            why = f"each Dask worker that did it died, {error.allowed_failures + 1} in all"
+            raise WorkersLost(why, keys) from None
 
 
 @dataclass(frozen=True)
