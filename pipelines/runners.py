@@ -37,7 +37,8 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from concurrent.futures import CancelledError
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -90,6 +91,8 @@ def of(name: str, workers: int = 0, scheduler: str | None = None, options: Seque
         raise ConfigError(f"--runner {name!r} is none of {', '.join(NAMES)}")
     if scheduler and name != "dask":
         raise ConfigError("--scheduler goes with --runner dask")
+    if scheduler and not re.fullmatch(r"(tcp|tls|ws|wss)://.+:\d+", scheduler):
+        raise ConfigError(f"--scheduler {scheduler!r} is no address such as tcp://10.0.0.1:8786")
     if options and name not in BEAM_NAMES:
         raise ConfigError(f"--runner-option goes with --runner {', '.join(BEAM_NAMES)}")
     if name in MODES:
@@ -174,6 +177,8 @@ class Dask:
             options = PipelineOptions([f"--dask_client_address={address}", "--dask_partition_size=1"])
             pipeline = beam.Pipeline(runner=DaskRunner(), options=options)
             yield pipeline
+            if (folder / "stop").exists():
+                return
             result = pipeline.run()
             try:
                 self._wait(result, folder)
@@ -190,26 +195,24 @@ class Dask:
         """
         distributed = _distributed()
         heard, stop = time.monotonic(), folder / "stop"
-        while True:
-            with suppress(TimeoutError):
-                distributed.wait(result.futures, timeout=LOOK)
-                break
-            there, silent = _has_workers(result.client), time.monotonic() - heard
-            if stop.exists():
-                if not there or silent > watchdog.GRACE:
-                    return
-            elif there:
-                heard = time.monotonic()
-            elif silent > PATIENCE:
-                why = f"the Dask scheduler has had no worker, or was out of reach, for {PATIENCE:.0f} seconds"
-                raise WorkersLost(why, list(watchdog.begun(folder)))
         try:
+            while not _done(result.futures):
+                there, silent = _has_workers(result.client), time.monotonic() - heard
+                if stop.exists():
+                    if not there or silent > watchdog.GRACE:
+                        return
+                elif there:
+                    heard = time.monotonic()
+                elif silent > PATIENCE:
+                    why = f"the Dask scheduler has had no worker, or was out of reach, for {PATIENCE:.0f} seconds"
+                    raise WorkersLost(why, list(watchdog.begun(folder)))
             result.wait_until_finish()
+        except CancelledError:
+            raise WorkersLost("the Dask scheduler is gone", list(watchdog.begun(folder))) from None
         except distributed.KilledWorker as error:
             begun = watchdog.begun(folder)
-            keys = [key for key, times in begun.items() if times == max(begun.values())]
             why = f"each Dask worker that did it died, {error.allowed_failures + 1} in all"
-            raise WorkersLost(why, keys) from None
+            raise WorkersLost(why, [key for key, n in begun.items() if n == max(begun.values())]) from None
 
 
 @dataclass(frozen=True)
@@ -261,6 +264,15 @@ def _distributed() -> Any:
     for name in ("distributed", "distributed.client", "tornado.application"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return distributed
+
+
+def _done(futures: Sequence[Any]) -> bool:
+    """Wait a moment for Dask's futures; whether all have ended."""
+    try:
+        _distributed().wait(futures, timeout=LOOK)
+    except TimeoutError:
+        return False
+    return True
 
 
 def _has_workers(client: Any) -> bool:
