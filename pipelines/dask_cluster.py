@@ -60,7 +60,7 @@ def main() -> None:
             n_workers=workers,
             threads_per_worker=1,
             memory_limit=0,  # nothing is spilled, and no worker is ended for what it uses
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             worker_dashboard_address=None,
             silence_logs=logging.WARNING,
         ) as cluster,

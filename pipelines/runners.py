@@ -277,7 +277,10 @@ def _done(futures: Sequence[Any]) -> bool:
 
 def _has_workers(client: Any) -> bool:
     """Whether the scheduler is in reach and has a worker."""
-    return client.status == "running" and client.scheduler_info(0)["n_workers"] > 0
+    try:
+        return client.status == "running" and bool(client.nthreads())
+    except OSError:
+        return False
 
 
 def _seen(folder: Path | None) -> tuple[dict[str, str], bool]:

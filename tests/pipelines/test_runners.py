@@ -6,6 +6,7 @@ import contextlib
 import importlib.metadata
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,9 +15,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from apache_beam.options.pipeline_options import (
+    FlinkRunnerOptions,
+    GoogleCloudOptions,
+    PortableOptions,
+    SparkRunnerOptions,
+    WorkerOptions,
+)
 
-from corpora.errors import AssayError
-from pipelines import runners, watchdog
+from corpora.errors import AssayError, ConfigError
+from pipelines import dask_cluster, runners, watchdog
 from pipelines.parts import StageFailed
 from pipelines.runners import Dask
 
@@ -35,16 +43,9 @@ def news(project):
     return project
 
 
-def start(project, **environment: str) -> subprocess.Popen:
+def start(project) -> subprocess.Popen:
     command = [ASSAY, "ingest", "news", "--runner", "dask", "--workers", "2", "--part-mb", "1"]
-    return subprocess.Popen(
-        command,
-        cwd=project.folder,
-        start_new_session=True,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | environment,
-    )
+    return subprocess.Popen(command, cwd=project.folder, start_new_session=True, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for(found: Callable[[], object]) -> object:
@@ -58,14 +59,19 @@ def receipts(project) -> list[Path]:
     return list(project.folder.glob("lake/news/receipts/ingest/*"))
 
 
-def kill_with_half_a_part(project, spared: set[int]) -> int:
-    """Kill a worker, but none of `spared`, that has part of a documents part written; its process number."""
+def notes(project) -> list[Path]:
+    """What says which worker does which task."""
+    return list(project.folder.glob(f"lake/news/.tmp/*/run-*/*{watchdog.TASK}"))
+
+
+def kill_with_half_a_part(project, spared: int = 0) -> int:
+    """Kill a worker, but not `spared`, that has part of a documents part written; its process number."""
 
     def caught() -> int | None:
-        for note in project.folder.glob(f"lake/news/.tmp/*/run-*/*{watchdog.TASK}"):
+        for note in notes(project):
             pid, _, key = note.stem.partition("-")
             with contextlib.suppress(ProcessLookupError):
-                if int(pid) not in spared:
+                if int(pid) != spared:
                     os.kill(int(pid), signal.SIGSTOP)
                     if list(project.folder.glob(f"lake/news/.tmp/*/{key}-*/documents-*")) and note.exists():
                         os.kill(int(pid), signal.SIGKILL)
@@ -84,33 +90,58 @@ def wait_until_all_are_gone(run: subprocess.Popen) -> None:
             time.sleep(0.01)
 
 
-def test_dask_workers_killed_one_after_the_other_leave_the_same_bytes(news, new_project: Callable) -> None:
+def assert_goes_on(project) -> None:
+    """The next run does what is missing, no more, and leaves nothing behind."""
+    done = len(receipts(project))
+    assert project.ingest("news", part_bytes=1 << 20).done == FILES - done < FILES
+    assert not (project.folder / "lake/news/.tmp").exists()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a scheduler with two worker processes, which start again when they are killed."""
+    with dask_cluster.started(2, tmp_path_factory.mktemp("dask")) as address:
+        yield address
+
+
+def test_dask_workers_killed_one_after_the_other_leave_the_same_bytes(
+    news, new_project: Callable, cluster: str
+) -> None:
     write(whole := new_project())
     whole.ingest("news", part_bytes=1 << 20)
-    run = start(news)
-    killed = {kill_with_half_a_part(news, set())}
-    killed.add(kill_with_half_a_part(news, killed))
-    _, said = run.communicate()
-    assert run.returncode == 0, said
-    assert said.splitlines()[0] == "news: documents: 16 of 16 tasks done."
-    assert len(killed) == 2
-    wait_until_all_are_gone(run)
+    seen, killed = set(), []
+
+    def kill() -> None:
+        while len(receipts(news)) < 4:
+            seen.update(note.name.partition("-")[0] for note in notes(news))
+        killed.append(kill_with_half_a_part(news))
+        killed.append(kill_with_half_a_part(news, spared=killed[0]))
+
+    threading.Thread(target=kill, daemon=True).start()
+    assert news.ingest("news", part_bytes=1 << 20, runner="dask", scheduler=cluster).done == FILES
+    assert len(seen) == 2  # the parts are dealt out to all workers
+    assert len(set(killed)) == 2
     assert news.published() == whole.published()
     assert not (news.folder / "lake/news/.tmp").exists()
 
 
-def test_a_part_that_every_dask_worker_dies_of_is_named_and_the_next_run_does_it(news) -> None:
-    run = start(news, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
-    wait_for(lambda: receipts(news))
-    kill_with_half_a_part(news, set())
-    _, said = run.communicate()
-    assert run.returncode == 1
-    assert "the first at " in said and ".jsonl (each Dask worker that did it died, 1 in all)" in said
-    assert len(said.splitlines()) == 1, said
-    wait_until_all_are_gone(run)
-    done = len(receipts(news))
-    assert news.ingest("news", part_bytes=1 << 20).done == FILES - done < FILES
-    assert not (news.folder / "lake/news/.tmp").exists()
+def test_a_part_that_every_dask_worker_dies_of_is_named_and_the_next_run_does_it(news, cluster: str) -> None:
+    from distributed import Client
+
+    def allow(failures: int) -> None:
+        with Client(cluster) as client:
+            client.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", failures))
+
+    def kill() -> None:
+        wait_for(lambda: receipts(news))
+        kill_with_half_a_part(news)
+
+    allow(0)  # so that once is enough
+    threading.Thread(target=kill, daemon=True).start()
+    with pytest.raises(StageFailed, match=r"the first at \d\d\.jsonl \(each Dask worker that did it died, 1 in all\)"):
+        news.ingest("news", part_bytes=1 << 20, runner="dask", scheduler=cluster)
+    allow(3)
+    assert_goes_on(news)
 
 
 def test_ctrl_c_ends_a_dask_cluster_and_keeps_what_is_done(news) -> None:
@@ -122,8 +153,7 @@ def test_ctrl_c_ends_a_dask_cluster_and_keeps_what_is_done(news) -> None:
     assert len(said.splitlines()) == 1, said
     wait_until_all_are_gone(run)
     assert not (news.folder / "lake/news/.tmp").exists()
-    done = len(receipts(news))
-    assert news.ingest("news", part_bytes=1 << 20).done == FILES - done < FILES
+    assert_goes_on(news)
 
 
 def test_a_dask_cluster_ends_with_its_driver(news) -> None:
@@ -132,8 +162,7 @@ def test_a_dask_cluster_ends_with_its_driver(news) -> None:
     run.kill()  # it alone
     run.communicate()
     wait_until_all_are_gone(run)
-    assert news.ingest("news", part_bytes=1 << 20).done < FILES
-    assert not (news.folder / "lake/news/.tmp").exists()
+    assert_goes_on(news)
 
 
 @pytest.fixture
@@ -141,7 +170,8 @@ def scheduler() -> Iterator[str]:
     """The address of a scheduler without workers."""
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=0, processes=False, dashboard_address=None, protocol="tcp", silence_logs=50) as cluster:
+    options = {"processes": False, "protocol": "tcp", "dashboard_address": "127.0.0.1:0", "silence_logs": 50}
+    with LocalCluster(n_workers=0, **options) as cluster:
         yield cluster.scheduler_address
 
 
@@ -165,7 +195,7 @@ def test_a_scheduler_left_without_workers_ends_the_run_with_the_name_of_the_part
 
         def kill() -> None:
             wait_for(lambda: receipts(news))
-            kill_with_half_a_part(news, set())
+            kill_with_half_a_part(news)
             monkeypatch.setattr(runners, "PATIENCE", 1.0)
 
         threading.Thread(target=kill, daemon=True).start()
@@ -178,18 +208,63 @@ def test_a_scheduler_left_without_workers_ends_the_run_with_the_name_of_the_part
         assert news.ingest("news", part_bytes=1 << 20, runner="dask", scheduler=scheduler).done == FILES - done < FILES
 
 
-def test_what_a_dask_cluster_cannot_do_is_one_sentence(
-    scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_workers_that_would_not_give_the_same_bytes_are_refused(
+    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with worker(scheduler, tmp_path):
-        from distributed import Client
+    Dask(cluster).check(tmp_path)
+    with pytest.raises(AssayError, match=r"worker tcp://.* does not see .*elsewhere: a lake that workers"):
+        Dask(cluster).check(tmp_path / "elsewhere")
+    version = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.1" if name == "numba" else version(name))
+    with pytest.raises(AssayError, match=r"has numba .* and this machine has 0\.1: the same bytes need"):
+        Dask(cluster).check(tmp_path)
 
-        with Client(scheduler) as client:
-            client.wait_for_workers(1)
-        Dask(scheduler).check(tmp_path)
-        with pytest.raises(AssayError, match=r"worker tcp://.* does not see .*elsewhere: a lake that workers"):
-            Dask(scheduler).check(tmp_path / "elsewhere")
-        version = importlib.metadata.version
-        monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.1" if name == "numba" else version(name))
-        with pytest.raises(AssayError, match=r"has numba .* and this machine has 0\.1: the same bytes need"):
-            Dask(scheduler).check(tmp_path)
+
+def test_a_scheduler_that_is_not_there_is_one_sentence(project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runners, "CONNECT", 0.5)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = "tcp://127.0.0.1:{1}".format(*free.getsockname())
+        project.write("news", "a.jsonl", [project.prose(1)])
+        with pytest.raises(AssayError, match=f"no Dask scheduler answers at {address}"):
+            project.ingest("news", runner="dask", scheduler=address)
+    assert not (project.folder / "lake/news/.tmp").exists()
+
+
+def test_without_dask_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ConfigError, match=r"pip install 'corpus-assay\[dask\]'"):
+        Dask().check(None)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"name": "fink"}, "--runner 'fink' is none of threads, processes, dask, flink, spark, dataflow"),
+        ({"name": "threads", "scheduler": "tcp://a:1"}, "--scheduler goes with --runner dask"),
+        ({"name": "dask", "scheduler": "10.0.0.1"}, "--scheduler '10.0.0.1' is no address such as tcp://"),
+        ({"name": "dask", "options": ["a=b"]}, "--runner-option goes with --runner flink, spark, dataflow"),
+        ({"name": "dataflow", "options": ["project=p"]}, "--runner dataflow needs --runner-option region="),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(given: dict, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        runners.of(**given).check(None)
+
+
+def test_options_of_beams_cluster_runners_are_those_that_beam_knows() -> None:
+    flink = runners.of("flink", 8, options=["flink_master=host:8081", "environment_type=DOCKER"]).beam_options()
+    assert flink.view_as(FlinkRunnerOptions).flink_master == "host:8081"
+    assert flink.view_as(FlinkRunnerOptions).parallelism == 8
+    assert flink.view_as(PortableOptions).environment_type == "DOCKER"
+    spark = runners.of("spark", 8, options=["spark_master_url=spark://host:7077", "spark_submit_uber_jar"])
+    assert spark.beam_options().view_as(SparkRunnerOptions).spark_master_url == "spark://host:7077"
+    assert spark.beam_options().view_as(SparkRunnerOptions).spark_submit_uber_jar
+    google = ["project=p", "region=r", "temp_location=gs://b/tmp", "sdk_container_image=image"]
+    dataflow = runners.of("dataflow", 8, options=google)
+    dataflow.check(None)
+    assert dataflow.beam_options().view_as(GoogleCloudOptions).temp_location == "gs://b/tmp"
+    assert dataflow.beam_options().view_as(WorkerOptions).max_num_workers == 8
+    assert dataflow.beam_options().view_as(WorkerOptions).sdk_container_image == "image"
+    with pytest.raises(ConfigError, match="dataflow needs a lake in a bucket"):
+        dataflow.check(Path("lake"))
