@@ -1,18 +1,22 @@
-"""A Dask cluster of this machine in a process of its own, as a driver starts it: `Dask` of `pipelines/runners.py`.
+"""What `Dask` of `pipelines/runners.py` calls: a cluster of this machine, and a look at the workers of another.
 
-In the driver's process Dask would run the driver's main script once more in every worker, and Ctrl-C would end workers.
+The cluster has a process of its own: in the driver, Dask would run the main script again in every worker, and Ctrl-C
+would end workers.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from corpora.errors import AssayError
 from pipelines import watchdog
@@ -43,6 +47,32 @@ def started(workers: int, folder: Path) -> Iterator[str]:
                 cluster.wait(watchdog.GRACE)
             except subprocess.TimeoutExpired:
                 cluster.kill()
+
+
+def seen(folder: Path | None) -> tuple[dict[str, str], bool]:
+    """What a worker has and sees: the versions of all that assay needs, and whether `folder` is there."""
+    wanted = importlib.metadata.requires("corpus-assay") or []
+    names = {re.match(r"[\w.-]+", want)[0] for want in wanted if "extra" not in want}
+    versions = {name: importlib.metadata.version(name) for name in (*names, "corpus-assay", "dask", "distributed")}
+    return versions | {"Python": "{}.{}".format(*sys.version_info)}, folder is None or folder.is_dir()
+
+
+def refuse(who: str, found: Any, folder: Path | None) -> None:
+    """Raise AssayError where a worker's part of the check was not as it must be."""
+    if isinstance(found, Exception):
+        raise AssayError(f"the Dask {who} cannot run assay: {found}; install it there in the versions that are here")
+    (theirs, sees), (ours, _) = found, seen(None)
+    for name in sorted(ours):
+        if theirs.get(name) != ours[name]:
+            raise AssayError(
+                f"the Dask {who} has {name} {theirs.get(name)} and this machine has {ours[name]}: the same bytes need "
+                "the same versions, such as those of constraints.txt"
+            )
+    if not sees:
+        raise AssayError(
+            f"the Dask {who} does not see {folder}: a lake that workers elsewhere write must lie in a bucket, or on a "
+            "disk that all machines share at the same path"
+        )
 
 
 def main() -> None:

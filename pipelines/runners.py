@@ -29,11 +29,9 @@ https://beam.apache.org/documentation/runtime/sdk-harness-config/); every option
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 import os
 import re
-import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -155,14 +153,17 @@ class Dask:
                 warnings.catch_warnings(action="ignore"),
                 distributed.Client(self.scheduler, timeout=CONNECT, set_as_default=False) as client,
             ):
-                seen = {"scheduler": client.run_on_scheduler(_seen, None)}
-                seen |= {f"worker {a}": found for a, found in client.run(_seen, folder, on_error="return").items()}
+                seen = {"scheduler": client.run_on_scheduler(dask_cluster.seen, None)}
+                seen |= {
+                    f"worker {a}": found
+                    for a, found in client.run(dask_cluster.seen, folder, on_error="return").items()
+                }
         except (OSError, ValueError) as error:
             raise AssayError(f"no Dask scheduler answers at {self.scheduler}: {error}") from None
         except ImportError as error:
             seen = {"scheduler": error}
         for who, found in seen.items():
-            _refuse(who, found, folder)
+            dask_cluster.refuse(who, found, folder)
 
     @contextmanager
     def pipeline(self, n_tasks: int, folder: Path) -> Iterator[beam.Pipeline]:
@@ -281,29 +282,3 @@ def _has_workers(client: Any) -> bool:
         return client.status == "running" and bool(client.nthreads())
     except OSError:
         return False
-
-
-def _seen(folder: Path | None) -> tuple[dict[str, str], bool]:
-    """What a worker has and sees: the versions of all that assay needs, and whether `folder` is there."""
-    wanted = importlib.metadata.requires("corpus-assay") or []
-    names = {re.match(r"[\w.-]+", want)[0] for want in wanted if "extra" not in want}
-    versions = {name: importlib.metadata.version(name) for name in (*names, "corpus-assay", "dask", "distributed")}
-    return versions | {"Python": "{}.{}".format(*sys.version_info)}, folder is None or folder.is_dir()
-
-
-def _refuse(who: str, found: Any, folder: Path | None) -> None:
-    """Raise AssayError where a worker's part of the check was not as it must be."""
-    if isinstance(found, Exception):
-        raise AssayError(f"the Dask {who} cannot run assay: {found}; install it there in the versions that are here")
-    (theirs, sees), (ours, _) = found, _seen(None)
-    for name in sorted(ours):
-        if theirs.get(name) != ours[name]:
-            raise AssayError(
-                f"the Dask {who} has {name} {theirs.get(name)} and this machine has {ours[name]}: the same bytes need "
-                "the same versions, such as those of constraints.txt"
-            )
-    if not sees:
-        raise AssayError(
-            f"the Dask {who} does not see {folder}: a lake that workers elsewhere write must lie in a bucket, or on a "
-            "disk that all machines share at the same path"
-        )
