@@ -180,7 +180,8 @@ def worker(scheduler: str, folder: Path) -> Iterator[subprocess.Popen]:
     """A worker process that nobody starts again."""
     command = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--no-nanny", "--no-dashboard"]
     with (folder / "worker.log").open("w") as log:
-        process = subprocess.Popen([*command, "--local-directory", folder], stderr=log, stdout=log)
+        environment = os.environ | {"DASK_TEMPORARY_DIRECTORY": str(folder)}
+        process = subprocess.Popen(command, stderr=log, stdout=log, env=environment)
     try:
         yield process
     finally:
