@@ -166,12 +166,13 @@ def test_a_dask_cluster_ends_with_its_driver(news) -> None:
 
 
 @pytest.fixture
-def scheduler() -> Iterator[str]:
+def scheduler(tmp_path: Path) -> Iterator[str]:
     """The address of a scheduler without workers."""
+    import dask
     from distributed import LocalCluster
 
     options = {"processes": False, "protocol": "tcp", "dashboard_address": "127.0.0.1:0", "silence_logs": 50}
-    with LocalCluster(n_workers=0, **options) as cluster:
+    with dask.config.set(temporary_directory=str(tmp_path)), LocalCluster(n_workers=0, **options) as cluster:
         yield cluster.scheduler_address
 
 
