@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from corpora.garbage import Garbage
     from corpora.lake import Lake
     from pipelines.chain import Setup
+    from pipelines.runners import Runner
     from planner.schema import Supply
 
 app = typer.Typer(
@@ -55,8 +56,21 @@ TokenizerOption = Annotated[
     typer.Option("--tokenizer", metavar="FILE", help="A tokenizer.json to put in force for the whole lake."),
 ]
 WorkersOption = Annotated[int, typer.Option("--workers", min=0, help="Parallel workers; 0: one per core.")]
-ModeOption = Annotated[
-    str, typer.Option("--mode", help="`threads`, or `processes` where the extractor holds Python's lock.")
+RunnerOption = Annotated[
+    str,
+    typer.Option(
+        "--runner",
+        metavar="NAME",
+        help="`threads`, `processes` where the extractor holds Python's lock, `dask`, `flink`, `spark` or `dataflow`.",
+    ),
+]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option("--scheduler", metavar="ADDRESS", help="Of Dask, as tcp://HOST:8786; default: a cluster made here."),
+]
+BeamOption = Annotated[
+    list[str] | None,
+    typer.Option("--runner-option", metavar="KEY=VALUE", help="Beam's, for flink, spark, dataflow; may be repeated."),
 ]
 QuarantineOption = Annotated[
     float,
@@ -86,7 +100,9 @@ def ingest(
     format_: FormatOption = None,
     lake: LakeOption = None,
     workers: WorkersOption = 0,
-    mode: ModeOption = "threads",
+    runner: RunnerOption = "threads",
+    scheduler: SchedulerOption = None,
+    runner_option: BeamOption = None,
     max_quarantined: QuarantineOption = 0.01,
     part_mb: PartOption = 64,
     as_json: JsonOption = False,
@@ -96,9 +112,9 @@ def ingest(
     Example: assay ingest filings --raw 'edgar/2024/*.txt.gz'
     """
     from corpora import catalog
-    from pipelines import chain
+    from pipelines import chain, runners
 
-    with _setup(workers, mode, max_quarantined, part_mb) as setup:
+    with _setup(runners.of(runner, workers, scheduler, runner_option or []), max_quarantined, part_mb) as setup:
         wanted = catalog.load(corpus)
         where, files = chain.choose_lake(lake, wanted, chain.raw_of(wanted, raw or [], format_), setup.say)
         if files:
@@ -108,16 +124,21 @@ def ingest(
 
 @app.command(short_help="Find copies across all corpora.")
 def deduplicate(
-    lake: LakeOption = None, workers: WorkersOption = 0, mode: ModeOption = "threads", as_json: JsonOption = False
+    lake: LakeOption = None,
+    workers: WorkersOption = 0,
+    runner: RunnerOption = "threads",
+    scheduler: SchedulerOption = None,
+    runner_option: BeamOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Find documents that are copies of others, across all corpora of the lake, by priority.
 
     Example: assay deduplicate --lake lake
     """
-    from pipelines import chain
+    from pipelines import chain, runners
 
     where = _lake(lake)
-    with _setup(workers, mode) as setup:
+    with _setup(runners.of(runner, workers, scheduler, runner_option or [])) as setup:
         manifest = chain.run_deduplicate(where, setup)
     found: dict[str, int] = dict.fromkeys(manifest["inputs"], 0)
     for part in manifest["parts"]:
@@ -140,7 +161,9 @@ def tokenize(
     tokenizer: TokenizerOption = None,
     lake: LakeOption = None,
     workers: WorkersOption = 0,
-    mode: ModeOption = "threads",
+    runner: RunnerOption = "threads",
+    scheduler: SchedulerOption = None,
+    runner_option: BeamOption = None,
     max_quarantined: QuarantineOption = 0.01,
     part_mb: PartOption = 64,
     as_json: JsonOption = False,
@@ -150,13 +173,13 @@ def tokenize(
     Example: assay tokenize filings --raw 'edgar/**' --tokenizer gpt2.json
     """
     from corpora import catalog
-    from pipelines import chain, tokenizer_in_force
+    from pipelines import chain, runners, tokenizer_in_force
     from planner import ledger
 
     if (corpus is None) is not all_ or ((all_ or sample) and (raw or format_)):
         raise ConfigError("name one corpus, or say --all; --raw and --format go with one corpus of your own")
     tokenizer_json = tokenizer_in_force.load(tokenizer) if tokenizer else None  # refused before hours of work
-    with _setup(workers, mode, max_quarantined, part_mb) as setup:
+    with _setup(runners.of(runner, workers, scheduler, runner_option or []), max_quarantined, part_mb) as setup:
         lake, names = chain.corpora_of(corpus, lake, sample)
         for name in names:
             wanted = catalog.load(name)
@@ -233,7 +256,9 @@ def compact(
     corpus: Annotated[str | None, typer.Argument(help="Name of a corpus; without one, every corpus.")] = None,
     lake: LakeOption = None,
     workers: WorkersOption = 0,
-    mode: ModeOption = "threads",
+    runner: RunnerOption = "threads",
+    scheduler: SchedulerOption = None,
+    runner_option: BeamOption = None,
     part_mb: PartOption = 64,
     as_json: JsonOption = False,
 ) -> None:
@@ -241,14 +266,14 @@ def compact(
 
     Example: assay compact news --lake lake
     """
-    from pipelines import chain
+    from pipelines import chain, runners
     from planner import ledger
 
     where = _lake(lake)
     if corpus and corpus not in where.corpora():
         raise ConfigError(f"{where.url} holds no corpus {corpus!r}; there are {', '.join(where.corpora())}")
     names = [corpus] if corpus else where.corpora()
-    with _setup(workers, mode, 1, part_mb) as setup:
+    with _setup(runners.of(runner, workers, scheduler, runner_option or []), 1, part_mb) as setup:
         chain.run_compact(where, names, setup)
     if where.local:
         ledger.refresh(where, _profiles(where))
@@ -445,16 +470,13 @@ def main() -> None:
 
 
 @contextmanager
-def _setup(workers: int, mode: str, max_quarantined: float = 0.01, part_mb: int = 64) -> Iterator[Setup]:
+def _setup(runner: Runner, max_quarantined: float = 0.01, part_mb: int = 64) -> Iterator[Setup]:
     """The runner, the progress bars and the voice of a run."""
     from pipelines.chain import Setup
-    from pipelines.runners import MODES, Local
     from planner.report.terminal import progress
 
-    if mode not in MODES:
-        raise ConfigError(f"--mode {mode!r} is none of {', '.join(MODES)}")
     with progress(err) as show:
-        yield Setup(Local(workers, mode), show, _say, max_quarantined, part_mb << 20)
+        yield Setup(runner, show, _say, max_quarantined, part_mb << 20)
 
 
 def _say(sentence: str) -> None:

@@ -29,10 +29,10 @@ def figures(raw: Path, tokenizer: Path, runs: int) -> Iterator[Table]:
 
 
 def tokenize(
-    raw: Path, tokenizer: Path, lake: Path, workers: int = 1, mode: str = "threads", part_mb: int = 64, **env: str
+    raw: Path, tokenizer: Path, lake: Path, workers: int = 1, runner: str = "threads", part_mb: int = 64, **env: str
 ) -> Took:
     """`assay tokenize` of the raw file into the lake, kept to as many cores as it has workers."""
-    options = ["--lake", lake, "--workers", str(workers), "--mode", mode, "--part-mb", str(part_mb)]
+    options = ["--lake", lake, "--workers", str(workers), "--runner", runner, "--part-mb", str(part_mb)]
     return run([ASSAY, "tokenize", CORPUS, "--raw", raw, "--tokenizer", tokenizer, *options], workers, raw.parent, env)
 
 
@@ -52,20 +52,20 @@ def _fixed(raw: Path, tokenizer: Path, runs: int) -> Table:
 def _whole(raws: list[Path], size: int, tokenizer: Path, workers: list[int], runs: int) -> Table:
     lake = raws[0].parent / "lake"
     rows = []
-    for raw, mode, n in product(raws, MODES, workers):
+    for raw, runner, n in product(raws, (*MODES, "dask"), workers):
         first, second = [], []
         for _ in range(runs):
             shutil.rmtree(lake, ignore_errors=True)
             forget(raw)
-            first.append(tokenize(raw, tokenizer, lake, n, mode))
-            second.append(tokenize(raw, tokenizer, lake, n, mode))
+            first.append(tokenize(raw, tokenizer, lake, n, runner))
+            second.append(tokenize(raw, tokenizer, lake, n, runner))
         seconds, cpu, peak = _medians(first)
         rate = size / 1e6 / seconds
         written = sum(path.stat().st_size for path in lake.rglob("*") if path.is_file()) / size
         spread = f"{min(t.seconds for t in first):.1f}-{max(t.seconds for t in first):.1f}"
-        rows.append(["".join(raw.suffixes), mode, n, seconds, spread, rate, rate / n, cpu, peak, written])
+        rows.append(["".join(raw.suffixes), runner, n, seconds, spread, rate, rate / n, cpu, peak, written])
         rows[-1].append(_medians(second)[0])
-    columns = ["raw", "mode", "workers", "seconds", "from-to", "MB/s", "MB/s per core", "CPU seconds", "peak MB"]
+    columns = ["raw", "runner", "workers", "seconds", "from-to", "MB/s", "MB/s per core", "CPU seconds", "peak MB"]
     columns += ["written per byte of raw text", "again, seconds"]
     return Table(f"assay tokenize, fresh lake, cold file, {size / 1e6:,.1f} MB of raw text", columns, rows)
 

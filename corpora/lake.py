@@ -283,7 +283,7 @@ class Room:
     def apart(self, name: str) -> Iterator[Room]:
         """The same room with a spool folder of its own, so that what a failed attempt leaves there goes with it."""
         room = Room(self.lake, self.name)
-        room._spool = self.spool / name
+        room._spool = self.spool / f"{name}-{uuid.uuid4().hex}"  # a cluster may do the same task twice, even at once
         room._spool.mkdir()
         try:
             yield room

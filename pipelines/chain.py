@@ -25,7 +25,7 @@ from pipelines import deduplicate, ingest, parts, tokenize, tokenizer_in_force
 from pipelines.ingest import Ingested, RawInput
 from pipelines.quality import profile
 from pipelines.raw import PART_BYTES, fixed_prefix
-from pipelines.runners import Local
+from pipelines.runners import Runner
 from tokenizer.encode import EncodePath, choose
 
 RAW = Path("data/raw")
@@ -46,7 +46,7 @@ class Raw:
 class Setup:
     """How to run, whatever is run."""
 
-    runner: Local
+    runner: Runner
     show: parts.Show
     say: Callable[[str], None]
     """Shows one sentence to the user."""
@@ -205,8 +205,7 @@ def run_deduplicate(lake: Lake, setup: Setup) -> dict[str, Any]:
         setup.say("duplicates: up to date.")
         return room.manifest("duplicates")
     with room.lock("deduplicate"):
-        threads = replace(setup.runner, mode="threads")  # numpy alone: processes would only have to start
-        manifest = deduplicate.deduplicate(lake, profiles, room, threads, setup.show)
+        manifest = deduplicate.deduplicate(lake, profiles, room, setup.runner.for_numpy(), setup.show)
     found = sum(part["findings"]["rows"] for part in manifest["parts"] if part["findings"])
     setup.say(f"duplicates: {found:,} found among {len(profiles)} corpora.")
     return manifest

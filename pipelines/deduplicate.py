@@ -23,7 +23,7 @@ from corpora.schema import FINDINGS, empty
 from pipelines import exchange, parts
 from pipelines.duplicates import exact
 from pipelines.quality.profile import Profile, judge
-from pipelines.runners import Local
+from pipelines.runners import Runner
 
 STAGE = "duplicates"
 
@@ -55,7 +55,7 @@ def up_to_date(lake: Lake, profiles: Mapping[str, Profile]) -> bool:
 
 
 def deduplicate(
-    lake: Lake, profiles: Mapping[str, Profile], room: Room, runner: Local, show: parts.Show
+    lake: Lake, profiles: Mapping[str, Profile], room: Room, runner: Runner, show: parts.Show
 ) -> dict[str, Any]:
     """Find the duplicates of the whole lake and put the findings in force; the manifest.
 

@@ -31,7 +31,7 @@ from pipelines import documents as kernels
 from pipelines import parts
 from pipelines.quality import signals
 from pipelines.raw import PART_BYTES, RawFile, cut, find
-from pipelines.runners import Local
+from pipelines.runners import Runner
 
 STAGE = "ingest"
 KINDS = ("documents", "signals", "signatures")
@@ -73,7 +73,7 @@ def ingest(
     corpus: Corpus,
     inputs: Sequence[RawInput],
     room: Room,
-    runner: Local,
+    runner: Runner,
     show: parts.Show,
     *,
     sample: bool = False,

@@ -21,7 +21,7 @@ from corpora.config import digest
 from corpora.errors import AssayError
 from corpora.lake import Room
 from pipelines import watchdog
-from pipelines.runners import Local
+from pipelines.runners import Runner, WorkersLost
 
 BEAT = 0.5  # seconds between two signs of life of a worker
 PROGRESS = ".bytes"  # files in which workers keep how many bytes they have read
@@ -134,7 +134,7 @@ def run(
     tasks: Sequence[Task],
     work: Work,
     room: Room,
-    runner: Local,
+    runner: Runner,
     show: Show,
     kinds: Sequence[str],
     before: dict[str, dict[str, Any]] | None = None,
@@ -149,6 +149,7 @@ def run(
     if missing:
         folder = room.spool / f"run-{stage}"
         folder.mkdir()
+        runner.check(folder if room.lake.local else None)
         ended = threading.Event()
         chain = threading.Thread(target=_chain, args=(stage, missing, work, room, runner, folder, ended), daemon=True)
         with watchdog.quiet():
@@ -160,7 +161,7 @@ def run(
 
 
 def _chain(
-    stage: str, tasks: list[Task], work: Work, room: Room, runner: Local, folder: Path, ended: threading.Event
+    stage: str, tasks: list[Task], work: Work, room: Room, runner: Runner, folder: Path, ended: threading.Event
 ) -> None:
     """The pipeline, which blocks until it is done: it has a thread of its own, so that the driver can follow it."""
     import apache_beam as beam
@@ -173,6 +174,9 @@ def _chain(
                 | "deal out" >> beam.Reshuffle()
                 | stage >> beam.Map(_Do(stage, work, room, folder))
             )
+    except WorkersLost as lost:
+        for name in (*lost.keys, "pipeline"):
+            _leave(folder / f"{name}.failed", str(lost))
     except Exception:
         _leave(folder / "pipeline.failed", traceback.format_exc())
     finally:

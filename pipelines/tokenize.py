@@ -24,7 +24,7 @@ from corpora.part import PartWriter, aligned, row_digest
 from corpora.schema import COUNTS, DOCUMENTS, LEDGER, OUTCOMES, TOKENS
 from pipelines import outcome, parts
 from pipelines.quality.profile import Profile
-from pipelines.runners import Local
+from pipelines.runners import Runner
 from tokenizer.encode import EncodePath, Encoder
 
 STAGE = "ledger"
@@ -81,7 +81,7 @@ def tokenize(
     profile: Profile,
     fingerprint: str,
     encode_path: Callable[[], EncodePath],
-    runner: Local,
+    runner: Runner,
     show: parts.Show,
 ) -> Tokenized:
     """Bring `counts`, `ledger` and `tokens` of a corpus up to date and put them in force.

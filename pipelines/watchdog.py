@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +58,11 @@ def doing(folder: Path, key: str) -> Iterator[None]:
         yield
     finally:
         note.unlink(missing_ok=True)
+
+
+def begun(folder: Path) -> Counter[str]:
+    """Key of each task that some worker began and did not end -> how many did."""
+    return Counter(note.stem.partition("-")[2] for note in folder.glob(f"*{TASK}"))
 
 
 class Watchdog:

@@ -92,7 +92,10 @@ def test_help_lists_every_verb(command: Command) -> None:
         ("ingest news --raw nothing", "--raw nothing matches no file"),
         ("ingest news --raw raw/*.gz", "--raw raw/*.gz matches no file"),
         ("ingest news --raw raw --raw nothing/**", "--raw nothing/** matches no file"),
-        ("ingest news --raw raw --mode fast", "--mode 'fast' is none of threads, processes"),
+        (
+            "ingest news --raw raw --runner fast",
+            "--runner 'fast' is none of threads, processes, dask, flink, spark, dataflow",
+        ),
         ("tokenize", "name one corpus, or say --all"),
         ("tokenize news --all", "name one corpus, or say --all"),
         ("tokenize --all --raw raw", "--raw and --format go with one corpus of your own"),
@@ -328,7 +331,7 @@ def test_folders_of_the_same_name_are_not_imported(folder: Path, tokenizer_file:
         (folder / name).mkdir()
         (folder / name / "__init__.py").write_text(f"raise SystemExit('imported {name}/ of the user')\n")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    options = ["--raw", "raw", "--tokenizer", tokenizer_file, "--mode", mode, "--workers", "2", "--json"]
+    options = ["--raw", "raw", "--tokenizer", tokenizer_file, "--runner", mode, "--workers", "2", "--json"]
     done = _run([ASSAY, "tokenize", "news", *options], cwd=folder, env=clean)
     assert "of the user" not in done.stderr
     assert done.returncode == 0

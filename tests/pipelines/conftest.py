@@ -13,8 +13,7 @@ import pytest
 
 from corpora import catalog
 from corpora.lake import Lake
-from pipelines import chain
-from pipelines.runners import Local
+from pipelines import chain, runners
 from tokenizer.train import train_bpe
 
 WORDS = "the market rose after earnings beat what analysts of the bank had expected in a quarter of rates"
@@ -49,8 +48,9 @@ class Project:
         path.write_bytes(gzip.compress(data, mtime=0) if name.endswith(".gz") else data)
         return path
 
-    def setup(self, workers: int = 1, mode: str = "threads", **options) -> chain.Setup:
-        return chain.Setup(Local(workers, mode), lambda *progress: None, self.said.append, **options)
+    def setup(self, workers: int = 1, runner: str = "threads", scheduler: str | None = None, **options) -> chain.Setup:
+        where = runners.of(runner, workers, scheduler)
+        return chain.Setup(where, lambda *progress: None, self.said.append, **options)
 
     def ingest(self, corpus: str, *raw: str, **options):
         wanted = catalog.load(corpus)

@@ -25,11 +25,11 @@ from planner import ledger
 HANGS = 300  # seconds after which a run says where it stands, and ends
 
 
-def run(project: Project, mode: str) -> None:
+def run(project: Project, runner: str) -> None:
     """All stages of all corpora, and the catalog: what `assay tokenize --all` does."""
     for corpus in sorted(path.name for path in (project.folder / "data/raw").iterdir()):
-        project.ingest(corpus, part_bytes=1, workers=2, mode=mode)
-    project.tokenize(workers=2, mode=mode)
+        project.ingest(corpus, part_bytes=1, workers=2, runner=runner)
+    project.tokenize(workers=2, runner=runner)
     profiles = {name: wanted.fingerprint for name, wanted in profile.of_lake(project.lake).items()}
     ledger.refresh(project.lake, profiles)
 
@@ -38,13 +38,13 @@ def main() -> None:
     """Serve runs, one at a time."""
     os.environ["PYTHONSAFEPATH"] = "1"
     for line in sys.stdin:
-        mode, tokenizer, folder = line.rstrip("\n").split("\t")
+        runner, tokenizer, folder = line.rstrip("\n").split("\t")
         pid = os.fork()
         if not pid:
             os.setpgid(0, 0)
             faulthandler.dump_traceback_later(HANGS, exit=True)
             try:
-                run(Project(Path(folder), Path(tokenizer)), mode)
+                run(Project(Path(folder), Path(tokenizer)), runner)
             except BaseException:
                 traceback.print_exc()
                 os._exit(1)

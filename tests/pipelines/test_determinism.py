@@ -18,6 +18,7 @@ import pytest
 from corpora import sample
 from corpora.part import Part
 from corpora.readers import jsonl
+from pipelines import dask_cluster
 from pipelines.parts import Interrupted, StageFailed
 
 SMALL = 1 << 18  # bytes of a task, so that the sample has several
@@ -32,19 +33,21 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def build(project, raw: Path, workers: int, mode: str) -> dict[str, bytes]:
+def build(project, raw: Path, workers: int, **runner: str) -> dict[str, bytes]:
     for corpus in ("filings", "press"):
-        project.ingest(corpus, str(raw / corpus), workers=workers, mode=mode, part_bytes=SMALL, max_quarantined=0.05)
-    project.tokenize(workers=workers, mode=mode)
+        project.ingest(corpus, str(raw / corpus), workers=workers, part_bytes=SMALL, max_quarantined=0.05, **runner)
+    project.tokenize(workers=workers, **runner)
     return project.published()
 
 
-def test_workers_modes_and_places_give_the_same_bytes(new_project: Callable, raw: Path, tmp_path: Path) -> None:
-    expected = build(new_project(), raw, 1, "threads")
+def test_workers_runners_and_places_give_the_same_bytes(new_project: Callable, raw: Path, tmp_path: Path) -> None:
+    expected = build(new_project(), raw, 1)
     assert len([name for name in expected if name.startswith("filings/documents/")]) > 3
     elsewhere = shutil.copytree(raw, tmp_path / "another place" / "raw")  # other absolute path, other times
-    assert build(new_project(), elsewhere, 2, "threads") == expected
-    assert build(new_project(), raw, 2, "processes") == expected
+    assert build(new_project(), elsewhere, 2) == expected
+    assert build(new_project(), raw, 2, runner="processes") == expected
+    with dask_cluster.started(2, tmp_path) as scheduler:
+        assert build(new_project(), raw, 2, runner="dask", scheduler=scheduler) == expected
 
 
 def test_interrupted_and_started_again(new_project: Callable, project) -> None:
@@ -83,7 +86,7 @@ def test_ctrl_c_in_a_terminal_stops_worker_processes(project) -> None:
     for i in range(FILES):
         project.write("news", f"{i:02}.jsonl", [project.prose(100 * i + j) for j in range(2000)])
     receipts = project.folder / "lake/news/receipts/ingest"
-    command = [Path(sys.executable).parent / "assay", "ingest", "news", "--mode", "processes", "--part-mb", "1"]
+    command = [Path(sys.executable).parent / "assay", "ingest", "news", "--runner", "processes", "--part-mb", "1"]
     run = subprocess.Popen(command, cwd=project.folder, start_new_session=True, stderr=subprocess.PIPE, text=True)
     while run.poll() is None and not (receipts.is_dir() and any(receipts.iterdir())):
         time.sleep(0.01)

@@ -27,8 +27,8 @@ class Runs:
     def __init__(self, server: subprocess.Popen) -> None:
         self.server, self.groups = server, []
 
-    def start(self, project, mode: str) -> int:
-        self.server.stdin.write(f"{mode}\t{project.tokenizer}\t{project.folder}\n")
+    def start(self, project, runner: str) -> int:
+        self.server.stdin.write(f"{runner}\t{project.tokenizer}\t{project.folder}\n")
         self.server.stdin.flush()
         self.groups.append(int(self.server.stdout.readline()))
         return self.groups[-1]
@@ -56,9 +56,9 @@ def runs() -> Iterator[Runs]:
         server.stdin.close()
 
 
-def write(project, mode: str) -> None:
+def write(project, runner: str) -> None:
     """Two corpora that share documents; one for processes, whose start takes seconds in each stage."""
-    for corpus, first, n in (("news", 0, 6), ("c4", 4, 4))[: 1 + (mode == "threads")]:
+    for corpus, first, n in (("news", 0, 6), ("c4", 4, 4))[: 1 + (runner == "threads")]:
         for i in range(first, first + n):
             project.write(corpus, f"{i}.jsonl.gz", [project.prose(20 * i + j) for j in range(30)])
 
@@ -85,22 +85,22 @@ def wait_for(project, stage: str, before: set[Path], pid: int) -> None:
             time.sleep(0.001)
 
 
-@pytest.mark.parametrize("mode", ["threads", "processes"])
-def test_killed_at_any_moment_and_started_again(runs: Runs, new_project: Callable, mode: str) -> None:
-    wanted = KILLS * 7 // 10 if mode == "threads" else KILLS - KILLS * 7 // 10
-    moment, kills, stages = random.Random(f"{SEED} {mode}"), 0, Counter()
-    for _ in range(2 if mode == "threads" else 1):  # the first compiles kernels that the others find
-        write(whole := new_project(), mode)
+@pytest.mark.parametrize("runner", ["threads", "processes"])
+def test_killed_at_any_moment_and_started_again(runs: Runs, new_project: Callable, runner: str) -> None:
+    wanted = KILLS * 7 // 10 if runner == "threads" else KILLS - KILLS * 7 // 10
+    moment, kills, stages = random.Random(f"{SEED} {runner}"), 0, Counter()
+    for _ in range(2 if runner == "threads" else 1):  # the first compiles kernels that the others find
+        write(whole := new_project(), runner)
         began = time.monotonic()
-        runs.start(whole, mode)
+        runs.start(whole, runner)
         assert runs.end() == 0
     lasts = time.monotonic() - began
     expected = contents(whole)
     while kills < wanted:
-        write(project := new_project(), mode)
+        write(project := new_project(), runner)
         ended = False
         while not ended:
-            before, pid = spools(project), runs.start(project, mode)
+            before, pid = spools(project), runs.start(project, runner)
             if kills < wanted:
                 if moment.random() < 0.5:  # most of a run is its start: else short stages would never be hit
                     wait_for(project, STAGES[kills % len(STAGES)], before, pid)
@@ -119,4 +119,4 @@ def test_killed_at_any_moment_and_started_again(runs: Runs, new_project: Callabl
         assert contents(project) == expected
     while not runs.all_gone():
         time.sleep(0.05)
-    print(f"{kills} runs killed, {mode}: {dict(stages)}")
+    print(f"{kills} runs killed, {runner}: {dict(stages)}")

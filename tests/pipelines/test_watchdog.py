@@ -29,7 +29,7 @@ def news(project):
 
 
 def start(project) -> subprocess.Popen:
-    command = [ASSAY, "ingest", "news", "--mode", "processes", "--workers", "2", "--part-mb", "1"]
+    command = [ASSAY, "ingest", "news", "--runner", "processes", "--workers", "2", "--part-mb", "1"]
     return subprocess.Popen(command, cwd=project.folder, start_new_session=True, stderr=subprocess.PIPE, text=True)
 
 
@@ -117,7 +117,7 @@ def test_worker_processes_that_stop_are_not_lost_until_after_a_long_silence(
 
     threading.Thread(target=stop, daemon=True).start()
     with pytest.raises(StageFailed, match=r"at \d\d\.jsonl \(no worker process has read a byte for 1 seconds\)"):
-        news.ingest("news", part_bytes=1 << 20, workers=2, mode="processes")
+        news.ingest("news", part_bytes=1 << 20, workers=2, runner="processes")
     assert len(stopped) == len(waited) == 2
     for pid in stopped:
         with pytest.raises(ProcessLookupError):
