@@ -73,7 +73,8 @@ class Watch:
         self._bytes += n_bytes
         if time.monotonic() - self._beat >= BEAT:
             self._beat = time.monotonic()
-            self._file.write_text(str(self._bytes))
+            with contextlib.suppress(FileNotFoundError):  # on another machine the driver has no folder
+                self._file.write_text(str(self._bytes))
         if self._stop.exists():
             raise Interrupted
 
@@ -98,7 +99,11 @@ class _Do:
         except Interrupted:
             pass
         except Exception as error:
-            _leave(self.folder / f"{task.key}.failed", f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
+            why = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
+            if self.room.lake.local or self.folder.is_dir():
+                _leave(self.folder / f"{task.key}.failed", why)
+            else:
+                self.room.note_failed(task.key, why)
         return task.key
 
 
@@ -143,6 +148,8 @@ def run(
         with watchdog.quiet():
             chain.start()
             _follow(ended, stage, sum(task.size for task in missing), folder, show)
+        for key, why in room.take_failed():
+            _leave(folder / f"{key}.failed", why)
         receipts |= done(room, stage, missing, kinds)
         _check(stage, missing, receipts, folder)
     return receipts
