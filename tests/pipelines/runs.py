@@ -28,19 +28,20 @@ def run(project: Project, mode: str) -> None:
         project.ingest(corpus, part_bytes=1, workers=2, mode=mode)
     project.tokenize(workers=2, mode=mode)
     profiles = {name: wanted.fingerprint for name, wanted in profile.of_lake(project.lake).items()}
-    ledger.refresh(project.lake, profiles)
+    if not project.bucket:
+        ledger.refresh(project.lake, profiles)
 
 
 def main() -> None:
     """Serve runs, one at a time."""
     os.environ["PYTHONSAFEPATH"] = "1"
     for line in sys.stdin:
-        mode, tokenizer, folder = line.rstrip("\n").split("\t")
+        mode, tokenizer, folder, bucket = line.rstrip("\n").split("\t")
         pid = os.fork()
         if not pid:
             os.setpgid(0, 0)
             try:
-                run(Project(Path(folder), Path(tokenizer)), mode)
+                run(Project(Path(folder), Path(tokenizer), bucket=bucket), mode)
             except BaseException:
                 traceback.print_exc()
                 os._exit(1)
