@@ -163,6 +163,9 @@ def _chain(
 
     try:
         with runner.pipeline(len(tasks), folder) as pipeline:
+            # Beam's own temporary folder goes with the run's, which the next writer sweeps where this one is killed.
+            Path(pipeline.local_tempdir).rmdir()
+            pipeline.local_tempdir = str(folder / "beam")
             (
                 pipeline
                 | "tasks" >> beam.Create(tasks, reshuffle=False)
