@@ -60,7 +60,7 @@ launch: $(VENV)/launch
 	@$(BIN)/assay launch '$(PLAN)' $(ARGS)
 
 test: lint $(VENV)/older-duckdb
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: $(VENV)/dev
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .

@@ -467,6 +467,13 @@ def main() -> None:
     except OSError as error:
         _say(f"assay: {error.strerror or error}: {error.filename or ''}".rstrip(": "))
         sys.exit(1)
+    except Exception as error:
+        from corpora import stores
+
+        if not (said := stores.sentence(error)):
+            raise
+        _say(f"assay: {said}")
+        sys.exit(1)
 
 
 @contextmanager

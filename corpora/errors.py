@@ -7,6 +7,10 @@ class AssayError(Exception):
     exit_code = 1
 
 
+class LakeError(AssayError):
+    """Something about a lake that a person must see to, in one sentence."""
+
+
 class ConfigError(AssayError, ValueError):
     """Something a person wrote (a TOML file, an argument) that cannot be meant."""
 

@@ -31,7 +31,8 @@ PART, MANIFEST, RECEIPT, FINGERPRINT = (
     )
 )
 SPOOL = ".tmp"
-MARKS = {".lock", "current", "documents", "receipts", SPOOL}  # a folder with one of them is a room
+CHECK = 100  # deletions between two looks whether all rooms are still ours
+MARKS = {".lock", "lock", "current", "documents", "receipts", SPOOL}  # a folder with one of them is a room
 
 
 @dataclass(frozen=True)
@@ -73,18 +74,20 @@ def delete_from(lake: Lake, say: Callable[[list[Garbage]], None]) -> None:
     rooms = _rooms(lake)
     spooled = [found for found in _find(lake, rooms) if found.kind == "spool"]  # the locks sweep it
     with contextlib.ExitStack() as locks:
-        for name in sorted({*rooms, PINS}):
-            locks.enter_context(lake.room(name).lock("gc"))
+        locked = [locks.enter_context(lake.room(name).lock("gc")) for name in sorted({*rooms, PINS})]
         found = [found for found in _find(lake, rooms) if found.kind != "spool"]
         say(spooled + found)
         # Receipts first: a deletion that is cut off leaves none that names a part which is gone.
-        for path in (path for what in sorted(found, key=lambda f: f.kind != "receipts") for path in what.paths):
+        paths = [path for what in sorted(found, key=lambda f: f.kind != "receipts") for path in what.paths]
+        for index, path in enumerate(paths):
+            if index % CHECK == 0:
+                for room in locked:
+                    room.check_lock()
             lake.fs.rm_file(path)
 
 
 def _rooms(lake: Lake) -> list[str]:
     """Names of all rooms but the pins, also of corpora that were never published."""
-    lake.fs.invalidate_cache()  # others write here too
     folders = [entry["name"] for entry in lake.fs.ls(lake.root, detail=True) if entry["type"] == "directory"]
     names = {path: {PurePosixPath(name).name for name in lake.fs.ls(path, detail=False)} for path in folders}
     return sorted(name for path in folders if (name := PurePosixPath(path).name) != PINS and names[path] & MARKS)

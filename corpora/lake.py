@@ -8,39 +8,34 @@ is the commit.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
 import socket
-import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import fsspec
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
+from corpora import lock, spool, stores
 from corpora import manifest as manifest_files
 from corpora import part as parts
-from corpora.errors import AssayError
+from corpora.errors import LakeError
 from corpora.part import Part, PartWriter
 
 DUPLICATES, TOKENIZER, PINS = "duplicates", "tokenizer", "pins"  # rooms that are not corpora
+FAILED = "failed"  # folder of notes of tasks that failed on other machines than the driver's
 EXTENSION = {"keys": "arrow", "edges": "arrow"}  # of the kinds of parts that are not Parquet
-
-
-class LakeError(AssayError):
-    """Something about a lake that a person must see to, in one sentence."""
 
 
 class Lake:
     """A lake at a path or URL. It need not be there yet."""
 
     def __init__(self, url: str | os.PathLike) -> None:
-        self.fs, self.root = fsspec.core.url_to_fs(os.fspath(url))
+        self.fs, self.root = stores.open_url(os.fspath(url))
         self.local = isinstance(self.fs, LocalFileSystem)
         self.url = self.root if self.local else self.fs.unstrip_protocol(self.root)
         self.manifests: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}  # what `Room.in_force` read last
@@ -54,10 +49,7 @@ class Lake:
 
     def corpora(self) -> list[str]:
         """Names of the corpora that have something in force."""
-        self.fs.invalidate_cache()  # others write here too
-        if not self.fs.isdir(self.root):
-            return []
-        folders = {Path(e["name"]).name for e in self.fs.ls(self.root, detail=True) if e["type"] == "directory"}
+        folders = {Path(e["name"]).name for e in self._ls(self.root) if e["type"] == "directory"}
         return sorted(name for name in folders - {DUPLICATES, TOKENIZER, PINS} if self.room(name).current())
 
     @property
@@ -70,18 +62,25 @@ class Lake:
         """The canonical `tokenizer.json` of that fingerprint."""
         path = f"{self.root}/{TOKENIZER}/tokenizer-{fingerprint}.json"
         try:
-            return self.fs.cat_file(path)
+            return self.fs.cat_file(path, start=0)
         except FileNotFoundError:
             raise LakeError(f"the tokenizer {path} is gone; `assay tokenize --tokenizer FILE` sets it again") from None
 
     def read_json(self, path: str) -> dict[str, Any] | None:
         """The JSON object at a path of the lake, or None where there is no file."""
         try:
-            return json.loads(self.fs.cat_file(f"{self.root}/{path}"))
+            return json.loads(self.fs.cat_file(f"{self.root}/{path}", start=0))  # `start`: S3 is not asked the size
         except FileNotFoundError:
             return None
         except ValueError:
             raise LakeError(f"{self.url}/{path} is damaged: it holds no JSON") from None
+
+    def _ls(self, folder: str) -> list[dict[str, Any]]:
+        """What a folder holds; nothing where it is not there."""
+        try:
+            return self.fs.ls(folder, detail=True)
+        except FileNotFoundError:
+            return []
 
 
 class Room:
@@ -91,6 +90,8 @@ class Room:
         self.lake, self.name = lake, name
         self.fs, self.root = lake.fs, f"{lake.root}/{name}"
         self._spool: Path | None = None
+        self._lease: lock.Lease | None = None  # the holder's, in a bucket
+        self._unharmed = False  # known to have no notes of damaged parts
 
     def __reduce__(self):
         return _open_room, (self.lake.url, self.name, self._spool)
@@ -172,14 +173,16 @@ class Room:
 
     def sizes(self, kind: str) -> dict[str, int]:
         """sha256 -> bytes of the parts of a kind that are there and not noted as damaged."""
-        damaged = self._files(f"damaged/{kind}")
+        damaged = self._files(f"damaged/{kind}") if self._harmed() else {}
         return {sha256: size for sha256, size in self._files(kind).items() if sha256 not in damaged}
 
     def whole(self, kind: str, part: dict[str, Any]) -> bool:
         """Whether a part that a receipt or a manifest lists is there, of its size, and not noted as damaged."""
-        path, note = self.path(kind, part["sha256"]), self._note(kind, part["sha256"])
-        self.fs.invalidate_cache()
-        return self.fs.exists(path) and self.fs.size(path) == part["bytes"] and not self.fs.exists(note)
+        try:
+            size = self.fs.size(self.path(kind, part["sha256"]))
+        except FileNotFoundError:
+            return False
+        return size == part["bytes"] and not self._noted(kind, part["sha256"])
 
     def note_damaged(self, kind: str, sha256: str) -> None:
         """Note that the bytes of a part are not those it is named by, so that the next writer makes it anew.
@@ -200,15 +203,18 @@ class Room:
                 raise error
         return [None if isinstance(content, Exception) else content for content in found]
 
+    def _harmed(self) -> bool:
+        """Whether any part may be noted as damaged: to ask once costs less than to ask of each part."""
+        return self.fs.isdir(f"{self.root}/damaged")
+
+    def _noted(self, kind: str, sha256: str) -> bool:
+        return not self._unharmed and self.fs.exists(self._note(kind, sha256))
+
     def _note(self, kind: str, sha256: str) -> str:
         return f"{self.root}/damaged/{kind}/part-{sha256}"
 
     def _files(self, kind: str) -> dict[str, int]:
-        folder = f"{self.root}/{kind}"
-        self.fs.invalidate_cache()  # workers elsewhere write here too
-        if not self.fs.isdir(folder):
-            return {}
-        listed = ((Path(entry["name"]).name, entry["size"]) for entry in self.fs.ls(folder, detail=True))
+        listed = ((Path(entry["name"]).name, entry["size"]) for entry in self.lake._ls(f"{self.root}/{kind}"))
         return {name[5:].partition(".")[0]: size for name, size in listed if name.startswith("part-")}
 
     def writer(self, kind: str, schema: pa.Schema, **options: int) -> PartWriter:
@@ -222,8 +228,8 @@ class Room:
     def keep_file(self, kind: str, spooled: Path, part: Part) -> Part:
         """Put a finished spool file in the lake as a part."""
         self._put(spooled, self.path(kind, part.sha256))
-        if self.fs.exists(note := self._note(kind, part.sha256)):
-            self.fs.rm_file(note)
+        if self._noted(kind, part.sha256):
+            self.fs.rm_file(self._note(kind, part.sha256))
         return part
 
     def put(self, source: Path, name: str) -> None:
@@ -270,11 +276,30 @@ class Room:
         """Forget that a task is done."""
         self.fs.rm_file(f"{self.root}/receipts/{stage}/{key}.json")
 
+    # Failures on machines that do not see the driver's disk
+
+    def note_failed(self, key: str, why: str) -> None:
+        """Leave word for the driver of why a task failed, if the bucket takes it."""
+        with contextlib.suppress(Exception):
+            self.fs.pipe_file(f"{self.root}/{FAILED}/{key}", why.encode())
+
+    def take_failed(self) -> list[tuple[str, str]]:
+        """The words left by tasks that failed elsewhere, as (key, why); they are gone then."""
+        folder = f"{self.root}/{FAILED}"
+        notes = [] if self.lake.local or not self.fs.isdir(folder) else self.fs.ls(folder, detail=False)
+        found = [(Path(note).name, self.fs.cat_file(note, start=0).decode()) for note in notes]
+        for note in notes:
+            self.fs.rm_file(note)
+        return found
+
     # Writing
 
     @property
     def spool(self) -> Path:
-        """Local folder for unfinished files, on the lake's own disk if it has one; only for the holder of the lock."""
+        """Local folder for unfinished files, on the lake's own disk if it has one; only for the holder of the lock.
+
+        Of a lake in a bucket it is the driver's: workers on other machines have no such folder.
+        """
         if self._spool is None:
             raise LakeError(f"{self.root} is written without holding its lock")
         return self._spool
@@ -283,6 +308,12 @@ class Room:
     def apart(self, name: str) -> Iterator[Room]:
         """The same room with a spool folder of its own, so that what a failed attempt leaves there goes with it."""
         room = Room(self.lake, self.name)
+        room._unharmed = not self._harmed()
+        if not self.lake.local and not self.spool.is_dir():  # on another machine than the driver's
+            spool.sweep(self._url)
+            with spool.folder(self._url) as room._spool:
+                yield room
+            return
         room._spool = self.spool / f"{name}-{uuid.uuid4().hex}"  # a cluster may do the same task twice, even at once
         room._spool.mkdir()
         try:
@@ -291,63 +322,64 @@ class Room:
             shutil.rmtree(room._spool, ignore_errors=True)
 
     @contextlib.contextmanager
-    def lock(self, verb: str) -> Iterator[Room]:
+    def lock(self, verb: str, say: Callable[[str], None] = lambda sentence: None) -> Iterator[Room]:
         """Be the room's one writer; what earlier attempts left unfinished is swept.
 
-        Raises LakeError, naming the holder, while another process writes.
+        `say` is told when another process is waited for that may be gone. Raises LakeError, naming the holder, while
+        another process writes.
         """
-        with self._lock_file(f"{verb}, process {os.getpid()} on {socket.gethostname()}"):
-            local = Path(self.root, ".tmp") if self.lake.local else Path(tempfile.mkdtemp(prefix="assay-"))
-            shutil.rmtree(local, ignore_errors=True)
+        holder = f"{verb}, process {os.getpid()} on {socket.gethostname()}"
+        with self._on_disk(holder) if self.lake.local else self._in_bucket(holder, say) as folder:
             # Of its own: workers of a killed driver may live for a moment more and must not write into ours.
-            self._spool = local / uuid.uuid4().hex
+            self._spool = folder / uuid.uuid4().hex
             self._spool.mkdir(parents=True)
             try:
                 yield self
             finally:
                 self._spool = None
-                shutil.rmtree(local, ignore_errors=True)
 
     def sweep(self) -> None:
         """Remove what a killed writer left, unless someone writes now: for runs that find the room up to date."""
-        if self.lake.local and Path(self.root, ".tmp").exists():
+        if Path(self.root, ".tmp").exists() if self.lake.local else spool.left(self._url):
             with contextlib.suppress(LakeError), self.lock("sweep"):
                 pass
 
+    def check_lock(self) -> None:
+        """Raise LakeError where another writer has taken the room over: on disks none can."""
+        if self._lease:
+            self._lease.check()
+
+    @property
+    def _url(self) -> str:
+        return f"{self.lake.url}/{self.name}"
+
     @contextlib.contextmanager
-    def _lock_file(self, holder: str) -> Iterator[None]:
-        if not self.lake.local:
-            # A bucket has no lock that dies with its process: conditional create, removed at the end.
-            path = f"{self.root}/lock"
+    def _on_disk(self, holder: str) -> Iterator[Path]:
+        with lock.on_disk(Path(self.root, ".lock"), self.name, holder):
+            folder = Path(self.root, ".tmp")
+            shutil.rmtree(folder, ignore_errors=True)
             try:
-                self.fs.pipe_file(path, holder.encode(), mode="create")
-            except FileExistsError:
-                held = self.fs.cat_file(path).decode("utf-8", "replace")
-                raise LakeError(
-                    f"{self.name} is being written by {held}; if that process is gone, delete {path}"
-                ) from None
-            try:
-                yield
+                yield folder
             finally:
-                self.fs.rm_file(path)
-            return
-        path = Path(self.root, ".lock")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+") as file:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _in_bucket(self, holder: str, say: Callable[[str], None]) -> Iterator[Path]:
+        with (
+            spool.folder(self._url) as folder,
+            lock.in_bucket(self.fs, f"{self.root}/lock", self.name, holder, folder, say) as self._lease,
+        ):
+            spool.sweep(self._url)
+            self.take_failed()
+            stores.abort_uploads(self.fs, self.root)
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise LakeError(
-                    f"{self.name} is being written by {file.read() or 'another process'}; wait for it to end"
-                ) from None
-            file.truncate(0)
-            file.write(holder)
-            file.flush()
-            yield
-            file.truncate(0)
+                yield folder
+            finally:
+                self._lease = None
 
     def _put(self, source: Path, target: str) -> None:
+        if target == f"{self.root}/current":
+            self.check_lock()
         if self.lake.local:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
             with source.open("rb") as file:

@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 
 from corpora import catalog, sample
@@ -21,6 +20,7 @@ from corpora.catalog import Corpus, Input
 from corpora.config import build
 from corpora.errors import AssayError, ConfigError
 from corpora.lake import DUPLICATES, TOKENIZER, Lake, Room
+from corpora.stores import open_url
 from pipelines import deduplicate, ingest, parts, tokenize, tokenizer_in_force
 from pipelines.ingest import Ingested, RawInput
 from pipelines.quality import profile
@@ -91,8 +91,16 @@ def _input(corpus: Corpus, format_: str | None) -> Input:
 
 
 def _common(folders: Sequence[str]) -> str:
-    """The folder that all of them are in."""
-    return os.path.commonpath([folder if "://" in folder else str(Path(folder).absolute()) for folder in folders])
+    """The folder that all of them are in. Raises ConfigError where they lie in different stores."""
+    stores = {folder.partition("://")[0] if "://" in folder else "" for folder in folders}
+    if len(stores) > 1:
+        raise ConfigError("--raw names files of different stores: one corpus has one root")
+    if stores == {""}:
+        return os.path.commonpath([Path(folder).absolute() for folder in folders])
+    common = os.path.commonpath([folder.partition("://")[2] for folder in folders])
+    if not common:
+        raise ConfigError("--raw names files of different buckets: one corpus has one root")
+    return f"{stores.pop()}://{common}"
 
 
 def choose_lake(
@@ -150,7 +158,7 @@ def run_ingest(lake: Lake, corpus: Corpus, raw: Raw, setup: Setup, *, compact: b
     `compact`: cut the files into tasks as if they all came today, or refuse where that would change a document.
     """
     room = lake.room(corpus.name)
-    with room.lock("ingest"):
+    with room.lock("ingest", setup.say):
         done = ingest.ingest(
             corpus, raw.inputs, room, setup.runner, setup.show,
             sample=raw.sample, max_quarantined=setup.max_quarantined, part_bytes=setup.part_bytes, compact=compact,
@@ -204,7 +212,7 @@ def run_deduplicate(lake: Lake, setup: Setup) -> dict[str, Any]:
         room.sweep()
         setup.say("duplicates: up to date.")
         return room.manifest("duplicates")
-    with room.lock("deduplicate"):
+    with room.lock("deduplicate", setup.say):
         manifest = deduplicate.deduplicate(lake, profiles, room, setup.runner.for_numpy(), setup.show)
     found = sum(part["findings"]["rows"] for part in manifest["parts"] if part["findings"])
     setup.say(f"duplicates: {found:,} found among {len(profiles)} corpora.")
@@ -241,7 +249,7 @@ def run_tokenize(lake: Lake, names: Sequence[str], tokenizer: dict[str, Any], se
 
     for name in names:
         wanted, room = profile.of_corpus(name), lake.room(name)
-        with room.lock("tokenize"):
+        with room.lock("tokenize", setup.say):
             done = tokenize.tokenize(lake, room, wanted, fingerprint, encode_path, setup.runner, setup.show)
         _say_done(setup, f"{name}: ledger and tokens", done.tasks, done.done)
 
@@ -264,5 +272,5 @@ def _say_done(setup: Setup, what: str, tasks: int, done: int) -> None:
 
 
 def _absolute(root: str) -> str:
-    fs, path = fsspec.core.url_to_fs(root)
+    fs, path = open_url(root)
     return fs.unstrip_protocol(path)

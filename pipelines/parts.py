@@ -78,7 +78,8 @@ class Watch:
         self._bytes += n_bytes
         if time.monotonic() - self._beat >= BEAT:
             self._beat = time.monotonic()
-            self._file.write_text(str(self._bytes))
+            with contextlib.suppress(FileNotFoundError):  # on another machine the driver has no folder
+                self._file.write_text(str(self._bytes))
         if self._stop.exists():
             raise Interrupted
 
@@ -103,7 +104,11 @@ class _Do:
         except Interrupted:
             pass
         except Exception as error:
-            _leave(self.folder / f"{task.key}.failed", f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
+            why = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
+            if self.room.lake.local or self.folder.is_dir():
+                _leave(self.folder / f"{task.key}.failed", why)
+            else:
+                self.room.note_failed(task.key, why)
         return task.key
 
 
@@ -155,6 +160,8 @@ def run(
         with watchdog.quiet():
             chain.start()
             _follow(ended, stage, sum(task.size for task in missing), folder, show)
+        for key, why in room.take_failed():
+            _leave(folder / f"{key}.failed", why)
         receipts |= done(room, stage, missing, kinds)
         _check(stage, missing, receipts, folder)
     return receipts
@@ -168,6 +175,9 @@ def _chain(
 
     try:
         with runner.pipeline(len(tasks), folder) as pipeline:
+            # Beam's own temporary folder goes with the run's, which the next writer sweeps where this one is killed.
+            Path(pipeline.local_tempdir).rmdir()
+            pipeline.local_tempdir = str(folder / "beam")
             (
                 pipeline
                 | "tasks" >> beam.Create(tasks, reshuffle=False)

@@ -16,7 +16,9 @@ from corpora.catalog import Input
 from corpora.errors import ConfigError
 from corpora.readers import reader
 from corpora.readers.decompress import compression
+from corpora.stores import open_url
 
+VERSION = ("ETag", "etag", "mtime", "LastModified", "last_modified", "created")  # as file systems call it
 WILD = re.compile(r"[*?[]")
 PART_BYTES = 64 << 20  # raw bytes of one task: a list of small files, or a slice of a large one
 
@@ -52,7 +54,7 @@ def find(root: str, pattern: str) -> list[RawFile]:
     that begins with a dot) are not raw files. Raises ConfigError for a link that leads nowhere or in a circle, and for
     a name that is not UTF-8: no ledger could hold it.
     """
-    fs, base = fsspec.core.url_to_fs(root)
+    fs, base = open_url(root)
     target = os.path.normpath(f"{base.rstrip('/')}/{pattern}")
     literal = fs.exists(target)
     if literal:
@@ -70,13 +72,13 @@ def find(root: str, pattern: str) -> list[RawFile]:
             info = _followed(fs, path) | {"islink": True}
         if info["type"] == "directory" and (literal or info.get("islink") or not pattern.endswith("**")):
             listed |= fs.find(path, detail=True)
-        if info["type"] != "file":
+        if info["type"] != "file" or path.endswith("/"):  # buckets mark folders by empty objects of such names
             continue
         try:
             relative.encode()
         except UnicodeEncodeError:
             raise ConfigError(f"the name of the raw file {relative!r} is not UTF-8; rename it") from None
-        version = info.get("ETag") or info.get("mtime") or info.get("LastModified") or info.get("created") or ""
+        version = next((info[name] for name in VERSION if info.get(name)), "")
         files[path] = RawFile(relative, fs.unstrip_protocol(path), info["size"], str(version))
     return sorted(files.values())
 
@@ -94,7 +96,7 @@ def _followed(fs: fsspec.AbstractFileSystem, path: str) -> dict[str, Any]:
 
 def fixed_prefix(pattern: str) -> tuple[str, str]:
     """A glob as (folder before its first wildcard, the rest), a file as (folder, name), a folder as (folder, `**`)."""
-    fs, path = fsspec.core.url_to_fs(pattern)
+    fs, path = open_url(pattern)
     if fs.isdir(path):
         return pattern.rstrip("/") or "/", "**"
     folders = pattern.rstrip("/").split("/")

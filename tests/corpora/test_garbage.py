@@ -72,7 +72,7 @@ def counted(found: list[Garbage]) -> dict[tuple[str, str], int]:
 
 
 def files(lake: Lake) -> set[str]:
-    return {path for path in lake.fs.find(lake.root) if not path.endswith("lock")}
+    return {path for path in lake.fs.find(lake.root) if not path.endswith("lock") and "/lock/" not in path}
 
 
 WITHOUT_PINS = {

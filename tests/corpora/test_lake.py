@@ -33,7 +33,8 @@ def put(room: Room, batch: pa.RecordBatch = ROWS):
 
 def files(room: Room) -> list[str]:
     found = room.fs.find(room.root)
-    return sorted(name for path in found if (name := path.removeprefix(room.root + "/")) not in ("lock", ".lock"))
+    names = [path.removeprefix(f"{room.root}/") for path in found]
+    return sorted(name for name in names if name != ".lock" and not name.startswith("lock/"))
 
 
 def test_nothing_is_in_force_in_a_lake_that_is_not_there(lake):

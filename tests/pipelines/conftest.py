@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
-from collections.abc import Callable
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import fsspec
 import pyarrow as pa
 import pytest
 
@@ -29,15 +35,21 @@ def prose(seed: int, n_words: int = 80) -> str:
 
 @dataclass
 class Project:
-    """A folder with raw files and a lake."""
+    """A folder with raw files and a lake; or a bucket with both, and raw files are written in the folder first."""
 
     folder: Path
     tokenizer: Path
     said: list[str] = field(default_factory=list)
+    bucket: str = ""
 
     @property
     def lake(self) -> Lake:
-        return Lake(self.folder / "lake")
+        return Lake(f"{self.bucket or self.folder}/lake")
+
+    def upload(self) -> None:
+        """Put the raw files into the bucket."""
+        fs = fsspec.filesystem("s3")
+        fs.put(f"{self.folder}/data/raw", f"{self.bucket}/data/raw", recursive=True)
 
     def write(self, corpus: str, name: str, texts: list[str | dict], end: bytes = b"") -> Path:
         """A JSON Lines file of a corpus, gzipped when its name says so."""
@@ -54,7 +66,7 @@ class Project:
 
     def ingest(self, corpus: str, *raw: str, **options):
         wanted = catalog.load(corpus)
-        files = chain.raw_of(wanted, raw or [str(self.folder / "data" / "raw" / corpus)], None)
+        files = chain.raw_of(wanted, raw or [f"{self.bucket or self.folder}/data/raw/{corpus}"], None)
         return chain.run_ingest(self.lake, wanted, files, self.setup(**options))
 
     def tokenize(self, *corpora: str, **options) -> None:
@@ -79,12 +91,54 @@ class Project:
 
     def published(self) -> dict[str, bytes]:
         """Name -> bytes of all in the lake that must not depend on where, when and by how many workers it was made."""
-        root = self.folder / "lake"
-        files = {str(path.relative_to(root)): path for path in sorted(root.rglob("*")) if path.is_file()}
-        notes = (".lock", "run.json", "quarantine.tsv")
-        return {n: p.read_bytes() for n, p in files.items() if "/receipts/" not in n and p.name not in notes}
+        fs, root = self.lake.fs, self.lake.root
+        names = [path.removeprefix(f"{root}/") for path in sorted(fs.find(root))]
+        notes = re.compile(r"(.*/)?(receipts/.*|\.lock|lock/\d+|run\.json|quarantine\.tsv)")
+        return {name: fs.cat_file(f"{root}/{name}") for name in names if not notes.fullmatch(name)}
 
     prose = staticmethod(prose)
+
+
+class Runs:
+    """Starts runs in process groups of their own, and kills them."""
+
+    def __init__(self, server: subprocess.Popen) -> None:
+        self.server, self.groups = server, []
+
+    @classmethod
+    @contextlib.contextmanager
+    def served(cls) -> Iterator[Runs]:
+        """A process that starts runs, with this one's environment as it is now."""
+        command = [sys.executable, Path(__file__).parent / "runs.py"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+            yield cls(server)
+            server.stdin.close()
+
+    def start(self, project: Project, runner: str) -> int:
+        self.server.stdin.write(f"{runner}\t{project.tokenizer}\t{project.folder}\t{project.bucket}\n")
+        self.server.stdin.flush()
+        self.groups.append(int(self.server.stdout.readline()))
+        return self.groups[-1]
+
+    def end(self) -> int:
+        """Wait for the run; its exit code."""
+        return int(self.server.stdout.readline())
+
+    def all_gone(self) -> bool:
+        """Whether no process of any run is left."""
+        for group in self.groups:
+            try:
+                os.killpg(group, 0)
+                return False
+            except ProcessLookupError:
+                pass
+        return True
+
+
+@pytest.fixture(scope="session")
+def serve_runs() -> Callable[[], contextlib.AbstractContextManager[Runs]]:
+    """Makes a process that starts runs."""
+    return Runs.served
 
 
 @pytest.fixture(scope="session")

@@ -31,20 +31,21 @@ def run(project: Project, runner: str) -> None:
         project.ingest(corpus, part_bytes=1, workers=2, runner=runner)
     project.tokenize(workers=2, runner=runner)
     profiles = {name: wanted.fingerprint for name, wanted in profile.of_lake(project.lake).items()}
-    ledger.refresh(project.lake, profiles)
+    if not project.bucket:
+        ledger.refresh(project.lake, profiles)
 
 
 def main() -> None:
     """Serve runs, one at a time."""
     os.environ["PYTHONSAFEPATH"] = "1"
     for line in sys.stdin:
-        runner, tokenizer, folder = line.rstrip("\n").split("\t")
+        runner, tokenizer, folder, bucket = line.rstrip("\n").split("\t")
         pid = os.fork()
         if not pid:
             os.setpgid(0, 0)
             faulthandler.dump_traceback_later(HANGS, exit=True)
             try:
-                run(Project(Path(folder), Path(tokenizer)), runner)
+                run(Project(Path(folder), Path(tokenizer), bucket=bucket), runner)
             except BaseException:
                 traceback.print_exc()
                 os._exit(1)

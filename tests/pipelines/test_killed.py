@@ -6,8 +6,6 @@ import contextlib
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,39 +19,10 @@ SEED = int(os.environ.get("ASSAY_TEST_SEED", "5"))
 CATALOG = ("catalog.duckdb", ".catalog.lock")  # a cache, with absolute paths
 
 
-class Runs:
-    """Starts runs in process groups of their own, and kills them."""
-
-    def __init__(self, server: subprocess.Popen) -> None:
-        self.server, self.groups = server, []
-
-    def start(self, project, runner: str) -> int:
-        self.server.stdin.write(f"{runner}\t{project.tokenizer}\t{project.folder}\n")
-        self.server.stdin.flush()
-        self.groups.append(int(self.server.stdout.readline()))
-        return self.groups[-1]
-
-    def end(self) -> int:
-        """Wait for the run; its exit code."""
-        return int(self.server.stdout.readline())
-
-    def all_gone(self) -> bool:
-        """Whether no process of any run is left."""
-        for group in self.groups:
-            try:
-                os.killpg(group, 0)
-                return False
-            except ProcessLookupError:
-                pass
-        return True
-
-
 @pytest.fixture(scope="module")
-def runs() -> Iterator[Runs]:
-    command = [sys.executable, Path(__file__).parent / "runs.py"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        yield Runs(server)
-        server.stdin.close()
+def runs(serve_runs: Callable) -> Iterator:
+    with serve_runs() as served:
+        yield served
 
 
 def write(project, runner: str) -> None:
@@ -86,7 +55,7 @@ def wait_for(project, stage: str, before: set[Path], pid: int) -> None:
 
 
 @pytest.mark.parametrize("runner", ["threads", "processes"])
-def test_killed_at_any_moment_and_started_again(runs: Runs, new_project: Callable, runner: str) -> None:
+def test_killed_at_any_moment_and_started_again(runs, new_project: Callable, runner: str) -> None:
     wanted = KILLS * 7 // 10 if runner == "threads" else KILLS - KILLS * 7 // 10
     moment, kills, stages = random.Random(f"{SEED} {runner}"), 0, Counter()
     for _ in range(2 if runner == "threads" else 1):  # the first compiles kernels that the others find
