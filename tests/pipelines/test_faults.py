@@ -1,0 +1,206 @@
+"""Whatever a run does to the files of a lake may fail: what is in force stays whole, and the next run ends as if it had not.
+
+A hook counts what is done to files below a folder and lets the n-th of it fail; for what goes around Python's own
+files (pyarrow, DuckDB, fsync) there are wrappers that count. A test does this for every n, or for a sample of them
+that has every stage and every kind of operation.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import resource
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from corpora.state import states
+from pipelines.quality import profile
+from planner.reconcile import reconcile
+
+ALL = os.environ.get("ASSAY_TEST_FAULTS") == "all"  # every operation, in place of a sample of each kind
+CATALOG = ("catalog.duckdb", ".catalog.lock")  # a cache, with absolute paths
+AUDITED = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.link", "os.symlink")
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+FULL = 64  # bytes of a file that a full disk still takes
+
+
+class Faults:
+    """What is done to files below a folder, counted; the n-th fails, or all that is written from then on is cut short."""
+
+    def __init__(self) -> None:
+        self.below: str | None = None
+        sys.addaudithook(self._heard)  # which stays as long as the process
+
+    def watch(self, below: Path, at: int = 0, full: bool = False) -> None:
+        """Count anew; `at`: the operation that fails, from 1. `full`: it goes on, and from then on the disk is full."""
+        self.at, self.full, self.seen, self.failed = at, full, [], None
+        self.below = f"{below}/"
+
+    def rest(self) -> None:
+        """Let everything succeed again."""
+        self.below = None
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+    def done(self, operation: str, path: str, error: type[Exception] = OSError) -> None:
+        """Count an operation on a file, and let it fail if it is the one."""
+        if not self.below or not path.startswith(self.below):
+            return
+        name = re.sub(r"[0-9a-f]{32,}", "#", path.removeprefix(self.below))
+        self.seen.append(f"{operation} {re.sub('[0-9]+-#', '#', name)}")
+        if len(self.seen) != self.at:
+            return
+        self.failed = self.seen[-1]
+        if self.full:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (FULL, resource.RLIM_INFINITY))
+        elif error is OSError:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        else:
+            raise error("IO Error: this disk fails")
+
+    def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if self.below is None or event not in AUDITED or not isinstance(arguments[0], str | os.PathLike):
+            return
+        if event == "open" and not (arguments[2] or 0) & WRITES:
+            return
+        path, folder = os.fspath(arguments[0]), arguments[-1]
+        if event in ("os.remove", "os.rmdir") and folder != -1:
+            path = f"{os.readlink(f'/proc/self/fd/{folder}')}/{path}"
+        self.done("write" if event == "open" else event.removeprefix("os."), path)
+
+
+@pytest.fixture(scope="session")
+def hook() -> Faults:
+    return Faults()
+
+
+@pytest.fixture
+def faults(hook: Faults, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
+    """The hook, and wrappers of what it does not hear."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    fsync, opened, connect = os.fsync, pa.OSFile, duckdb.connect
+    write, close = pq.ParquetWriter.write_table, pq.ParquetWriter.close
+
+    def synced(handle: int) -> None:
+        hook.done("fsync", os.readlink(f"/proc/self/fd/{handle}"))
+        fsync(handle)
+
+    def written(self: pq.ParquetWriter, *arguments: Any, **options: Any) -> None:
+        hook.done("write rows", str(self.where))
+        write(self, *arguments, **options)
+
+    def closed(self: pq.ParquetWriter) -> None:
+        if self.is_open:
+            hook.done("close", str(self.where))
+        close(self)
+
+    def sink(path: str, mode: str) -> pa.OSFile:
+        hook.done("write", path)
+        return opened(path, mode)
+
+    class Connection:
+        """A connection whose statements about the catalog may fail."""
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            self._real = connect(*arguments, **options)
+
+        def execute(self, statement: str, *arguments: Any) -> Any:
+            if hook.below and not statement.lstrip().startswith(("SELECT", "FROM")):
+                hook.done(f"duckdb {statement.split()[0]}", f"{hook.below}catalog", duckdb.IOException)
+            return self._real.execute(statement, *arguments)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._real, name)
+
+        def __enter__(self) -> Connection:
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            self._real.close()
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", written)
+    monkeypatch.setattr(pq.ParquetWriter, "close", closed)
+    monkeypatch.setattr(pa, "OSFile", sink)
+    monkeypatch.setattr(duckdb, "connect", Connection)
+    yield hook
+    hook.rest()
+    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+
+
+def contents(project) -> dict[str, bytes]:
+    return {name: data for name, data in project.published().items() if name not in CATALOG}
+
+
+def unsound(project) -> list[str]:
+    """What is wrong with what is in force; that a corpus is stale is not."""
+    now = {name: found.fingerprint for name, found in profile.of_lake(project.lake).items()}
+    stale = any(state.stale for state in states(project.lake, now))
+    checks = [check for check in reconcile(project.lake) if not check.holds]
+    return [c.detail for c in checks if not (stale and c.check in ("ledger", "duplicates"))]
+
+
+@pytest.fixture
+def grown(project, command: Callable, monkeypatch: pytest.MonkeyPatch):
+    """A lake of two corpora with a day of new files in one of them, not yet read."""
+    monkeypatch.chdir(project.folder)
+    project.write("news", "a.jsonl", [project.prose(i) for i in (0, 1, 2, 0)])
+    project.write("c4", "a.jsonl", [project.prose(i) for i in range(2, 6)])
+    assert run(project, command).returncode == 0
+    project.write("news", "b.jsonl", [project.prose(i) for i in range(4, 9)])
+    return project
+
+
+def run(project, command: Callable) -> Any:
+    return command("tokenize", "--all", "--tokenizer", project.tokenizer, "--workers", "1", "--lake", "lake")
+
+
+def sampled(seen: list[str], most: int) -> list[int]:
+    """Of the operations of a run those that fail in turn: all, or `most` of them, every kind that there is first."""
+    kinds: dict[str, list[int]] = {}
+    for n, what in enumerate(seen, 1):
+        kinds.setdefault(what, []).append(n)
+    if ALL:
+        return list(range(1, len(seen) + 1))
+    first = [numbers[0] for numbers in kinds.values()]
+    return sorted(first[:: -(-len(first) // most)])
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["fails once", "disk full"])
+def test_every_operation_fails_in_turn(grown, faults: Faults, command: Callable, full: bool) -> None:
+    lake, before = grown.folder / "lake", grown.folder / "before"
+    shutil.copytree(lake, before)
+    faults.watch(lake)
+    assert run(grown, command).returncode == 0
+    faults.rest()
+    seen, expected, failed = faults.seen, contents(grown), Counter()
+    for n in sampled([what for what in seen], 24):
+        shutil.rmtree(lake)
+        shutil.copytree(before, lake)
+        faults.watch(lake, n, full)
+        ended = run(grown, command)
+        faults.rest()
+        at = f"{n} of {len(seen)}: {faults.failed}"
+        print(at, ended.returncode, ended.stderr.splitlines()[-1:], file=open(os.environ.get('FLOG', '/dev/null'), 'a'))
+        assert "Traceback" not in ended.stderr, at
+        if ended.returncode:
+            failed[faults.failed.split()[0]] += 1
+            assert ended.stderr.splitlines()[-1].startswith("assay: "), at
+            assert ended.stdout == "", at
+        assert not unsound(grown), at
+        again = run(grown, command)
+        assert again.returncode == 0, (at, again.stderr)
+        assert contents(grown) == expected, at
+        assert not unsound(grown), at
+        left = [path for path in lake.rglob("*") if ".tmp" in path.parts or path.name.endswith((".new", ".wal"))]
+        assert not left, at
+    print(f"{failed.total()} of {len(seen)}: {dict(failed)}")
