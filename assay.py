@@ -274,7 +274,7 @@ def sql(
     try:
         columns, rows = shell.answer(connection, query)
     except duckdb.Error as error:
-        raise ConfigError(str(error).splitlines()[0]) from None
+        raise ConfigError(shell.said(error).splitlines()[0]) from None
     if not columns:
         raise ConfigError("the query is empty")
     _print(columns, rows, [dict(zip(columns, row)) for row in rows], as_json)

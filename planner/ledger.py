@@ -47,7 +47,7 @@ def connect(lake: Lake, profiles: Mapping[str, str]) -> duckdb.DuckDBPyConnectio
         _fill(connection, lake, profiles)
     except duckdb.Error as error:
         raise LakeError(
-            f"a part cannot be read: {str(error).splitlines()[0]}; `assay reconcile --lake {lake.url}` names all of them"
+            f"a part cannot be read: {str(error).splitlines()[0]}; `assay reconcile --lake {lake.url}` names all such"
         ) from None
     return connection
 

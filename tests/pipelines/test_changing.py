@@ -50,7 +50,9 @@ def test_a_file_that_changes_while_it_is_read_is_named_and_read_by_the_next_run(
     before = project.published()
     with monkeypatch.context() as patch:
         patch.setattr(LocalFileOpener, "read", changing)
-        with pytest.raises(StageFailed, match=r"ChangedError: the raw file b\.jsonl changed.* the same command goes on"):
+        with pytest.raises(
+            StageFailed, match=r"ChangedError: the raw file b\.jsonl changed.* the same command goes on"
+        ):
             project.ingest("news", part_bytes=part_bytes)
     assert project.published() == before
     backwards(file)
