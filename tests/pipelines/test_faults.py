@@ -195,6 +195,7 @@ def sampled(seen: list[str], most: int) -> list[int]:
     return sorted(first[:: -(-len(first) // most)])
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("full", [False, True], ids=["fails once", "disk full"])
 def test_every_operation_fails_in_turn(grown, faults: Faults, command: Callable, full: bool) -> None:
     lake, before = grown.folder / "lake", grown.folder / "before"
