@@ -83,7 +83,7 @@ class Faults:
             return
         if event == "open" and not (arguments[2] or 0) & WRITES:
             return
-        path, folder = os.fspath(arguments[0]), arguments[-1]
+        path, folder = os.fspath(arguments[event == "os.rename"]), arguments[-1]  # the name that it gets
         if event in ("os.remove", "os.rmdir") and folder != -1:
             path = f"{Path('/proc/self/fd', str(folder)).readlink()}/{path}"
         self.done("write" if event == "open" else event.removeprefix("os."), path)
@@ -191,8 +191,9 @@ def sampled(seen: list[str], most: int) -> list[int]:
         kinds.setdefault(what, []).append(n)
     if ALL:
         return list(range(1, len(seen) + 1))
+    commits = {numbers[-1] for what, numbers in kinds.items() if what.endswith("/current")}
     first = [numbers[0] for numbers in kinds.values()]
-    return sorted(first[:: -(-len(first) // most)])
+    return sorted({*first[:: -(-len(first) // most)], *commits})
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
