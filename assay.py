@@ -174,7 +174,6 @@ def tokenize(
     """
     from corpora import catalog
     from pipelines import chain, runners, tokenizer_in_force
-    from planner import ledger
 
     if (corpus is None) is not all_ or ((all_ or sample) and (raw or format_)):
         raise ConfigError("name one corpus, or say --all; --raw and --format go with one corpus of your own")
@@ -190,8 +189,7 @@ def tokenize(
         chain.run_deduplicate(where, setup)
         in_force = chain.run_tokenizer(where, tokenizer_json, setup)
         chain.run_tokenize(where, names, in_force, setup)
-    if where.local:
-        ledger.refresh(where, _profiles(where))
+    _refresh(where)
     _show_corpora(where, names, as_json)
 
 
@@ -239,16 +237,14 @@ def gc(
     Example: assay gc --lake lake --yes
     """
     from corpora import garbage
-    from planner import ledger
 
     where = _lake(lake)
-    profiles = _profiles(where)
+    _profiles(where)  # refused before anything is deleted
     if not yes:
         _show_garbage(garbage.find(where), "would be deleted by `assay gc --yes`", as_json)
         return
     garbage.delete_from(where, lambda found: _show_garbage(found, "are deleted", as_json))
-    if where.local:
-        ledger.refresh(where, profiles)
+    _refresh(where)
 
 
 @app.command(short_help="The layout of a lake built at once.")
@@ -267,7 +263,6 @@ def compact(
     Example: assay compact news --lake lake
     """
     from pipelines import chain, runners
-    from planner import ledger
 
     where = _lake(lake)
     if corpus and corpus not in where.corpora():
@@ -275,8 +270,7 @@ def compact(
     names = [corpus] if corpus else where.corpora()
     with _setup(runners.of(runner, workers, scheduler, runner_option or []), 1, part_mb) as setup:
         chain.run_compact(where, names, setup)
-    if where.local:
-        ledger.refresh(where, _profiles(where))
+    _refresh(where)
     _show_corpora(where, names, as_json)
     if not as_json:
         _say("`assay gc` says what the parts of before take, and deletes them.")
@@ -297,7 +291,7 @@ def sql(
     from planner import ledger
     from planner.report import shell
 
-    where = _lake(lake)
+    where = _lake(lake).at_once()
     connection = ledger.connect(where, _profiles(where))
     if query is None:
         shell.run(connection, out, err)
@@ -305,7 +299,7 @@ def sql(
     try:
         columns, rows = shell.answer(connection, query)
     except duckdb.Error as error:
-        raise ConfigError(str(error).splitlines()[0]) from None
+        raise ConfigError(shell.said(error).splitlines()[0]) from None
     if not columns:
         raise ConfigError("the query is empty")
     _print(columns, rows, [dict(zip(columns, row)) for row in rows], as_json)
@@ -514,7 +508,7 @@ def _supply(file: Path | None, lake: str | None) -> Supply:
         raise ConfigError("--supply and --lake both say what there is: give one of them")
     if file:
         return supply.of_csv(file)
-    where = _lake(lake)
+    where = _lake(lake).at_once()
     return supply.of_lake(where, _profiles(where))
 
 
@@ -524,11 +518,21 @@ def _profiles(lake: Lake) -> dict[str, str]:
     return {name: found.fingerprint for name, found in profile.of_lake(lake).items()}
 
 
+def _refresh(lake: Lake) -> None:
+    """Bring the catalog of a local lake up to date."""
+    from planner import ledger
+
+    if lake.local:
+        now = lake.at_once()
+        ledger.refresh(now, _profiles(now))
+
+
 def _show_corpora(lake: Lake, names: list[str], as_json: bool) -> None:
     """Some corpora of a lake: documents per outcome, tokens, and whether they are stale."""
     from planner import ledger
 
-    found = ledger.overview(lake, _profiles(lake))
+    now = lake.at_once()
+    found = ledger.overview(now, _profiles(now))
     rows = [row for row in found["corpora"] if row["corpus"] in names]
     columns = ["corpus", "documents", "kept", "duplicate", "dropped", "quarantined", "tokens", "state"]
     _print(columns, [[row[c] for c in columns] for row in rows], found | {"corpora": rows}, as_json, title=lake.url)

@@ -21,13 +21,14 @@ from corpora.part import listed
 
 PIN_FORMAT = 1
 HEX = "([0-9a-f]{64})"
-PART, MANIFEST, RECEIPT, FINGERPRINT = (
+PART, MANIFEST, RECEIPT, FINGERPRINT, NOTE = (
     re.compile(pattern)
     for pattern in (
         rf"[^/.]+/part-{HEX}\.(?:parquet|arrow)",
         rf"manifests/[^/]+-{HEX}\.json(?:\.zst)?",  # pages too
         rf"receipts/[^/]+/{HEX}\.json",
         rf"tokenizer-{HEX}\.json",
+        rf"damaged/([^/]+)/part-{HEX}",
     )
 )
 SPOOL = ".tmp"
@@ -41,7 +42,7 @@ class Garbage:
 
     room: str
     kind: str
-    """A kind of parts, `manifests`, `receipts`, `tokenizer` or `spool`."""
+    """A kind of parts, `manifests`, `receipts`, `damaged`, `tokenizer` or `spool`."""
     paths: tuple[str, ...]
     """For the lake's file system."""
     bytes: int
@@ -77,8 +78,9 @@ def delete_from(lake: Lake, say: Callable[[list[Garbage]], None]) -> None:
         locked = [locks.enter_context(lake.room(name).lock("gc")) for name in sorted({*rooms, PINS})]
         found = [found for found in _find(lake, rooms) if found.kind != "spool"]
         say(spooled + found)
-        # Receipts first: a deletion that is cut off leaves none that names a part which is gone.
-        paths = [path for what in sorted(found, key=lambda f: f.kind != "receipts") for path in what.paths]
+        # One that is cut off leaves no receipt that names a part which is gone, and no damaged part without its note.
+        order = {"receipts": 0, "damaged": 2}
+        paths = [path for what in sorted(found, key=lambda f: order.get(f.kind, 1)) for path in what.paths]
         for index, path in enumerate(paths):
             if index % CHECK == 0:
                 for room in locked:
@@ -127,6 +129,8 @@ def _garbage(room: Room, name: str, kept: _Kept, tokenizers: set[str]) -> str | 
         return "spool"
     if found := PART.fullmatch(name):
         return folder if (folder, found[1]) not in kept.parts else None
+    if found := NOTE.fullmatch(name):
+        return folder if (found[1], found[2]) not in kept.parts else None
     if MANIFEST.fullmatch(name):
         return folder if file not in kept.manifests else None
     if found := RECEIPT.fullmatch(name):
@@ -138,7 +142,7 @@ def _garbage(room: Room, name: str, kept: _Kept, tokenizers: set[str]) -> str | 
 
 def _receipt_stays(room: Room, stage: str, key: str, kept: _Kept) -> bool:
     """An ingest's receipt stays with its task, any other with the parts that it names; one of findings goes: it belongs
-    to edges that go too.
+    to edges that go too. So does a damaged one.
     """
     if stage in ("ingest", "findings"):
         return stage == "ingest" and key in kept.tasks

@@ -23,12 +23,18 @@ from fsspec.implementations.local import LocalFileSystem
 from corpora import lock, spool, stores
 from corpora import manifest as manifest_files
 from corpora import part as parts
+from corpora.config import digest
 from corpora.errors import LakeError
 from corpora.part import Part, PartWriter
 
 DUPLICATES, TOKENIZER, PINS = "duplicates", "tokenizer", "pins"  # rooms that are not corpora
 FAILED = "failed"  # folder of notes of tasks that failed on other machines than the driver's
 EXTENSION = {"keys": "arrow", "edges": "arrow"}  # of the kinds of parts that are not Parquet
+LOOKS = 100  # at what is in force, until two after each other see the same
+
+
+class DamagedError(LakeError):
+    """A file of the lake that is not what was written."""
 
 
 class Lake:
@@ -39,9 +45,27 @@ class Lake:
         self.local = isinstance(self.fs, LocalFileSystem)
         self.url = self.root if self.local else self.fs.unstrip_protocol(self.root)
         self.manifests: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}  # what `Room.in_force` read last
+        self._seen: dict[str, dict[str, str]] | None = None  # what is in force, of a lake `at_once`
 
     def __reduce__(self):
         return Lake, (self.url,)
+
+    def at_once(self) -> Lake:
+        """The lake as it is now, for one who reads several rooms: what is put in force later he does not see.
+
+        Raises LakeError where it changes all the time. What it was may go by `assay gc` before it is read.
+        """
+        if self._seen is not None:
+            return self
+        last = None
+        for _ in range(LOOKS):  # two equal looks: all that was seen was in force at one moment, between the two
+            seen = {name: current for name in self._rooms() if (current := self.room(name).current())}
+            if seen == last:
+                found = Lake(self.url)
+                found._seen = seen
+                return found
+            last = seen
+        raise LakeError(f"{self.url} changes faster than it can be read: run the same command again")
 
     def room(self, name: str) -> Room:
         """The room of that name, which need not be there yet."""
@@ -49,13 +73,21 @@ class Lake:
 
     def corpora(self) -> list[str]:
         """Names of the corpora that have something in force."""
-        folders = {Path(e["name"]).name for e in self._ls(self.root) if e["type"] == "directory"}
-        return sorted(name for name in folders - {DUPLICATES, TOKENIZER, PINS} if self.room(name).current())
+        return [n for n in self._rooms() if n not in (DUPLICATES, TOKENIZER, PINS) and self.room(n).current()]
+
+    def _rooms(self) -> list[str]:
+        """Names of all folders of the lake; of those that have something in force where it is one `at_once`."""
+        if self._seen is not None:
+            return sorted(self._seen)
+        if self.fs.isfile(self.root):
+            raise LakeError(f"{self.url} is a file, and a lake is a folder: name another --lake")
+        return sorted(Path(entry["name"]).name for entry in self._ls(self.root) if entry["type"] == "directory")
 
     @property
     def sample(self) -> bool | None:
         """Whether the lake holds the embedded sample; None while it holds nothing."""
-        marks = {bool(self.room(name).manifest("ingest").get("sample")) for name in self.corpora()}
+        now = self.at_once()
+        marks = {bool(now.room(name).manifest("ingest").get("sample")) for name in now.corpora()}
         return marks.pop() if len(marks) == 1 else None
 
     def tokenizer_json(self, fingerprint: str) -> bytes:
@@ -67,13 +99,29 @@ class Lake:
             raise LakeError(f"the tokenizer {path} is gone; `assay tokenize --tokenizer FILE` sets it again") from None
 
     def read_json(self, path: str) -> dict[str, Any] | None:
-        """The JSON object at a path of the lake, or None where there is no file."""
+        """The JSON object at a path of the lake, or None where there is no file. Raises DamagedError."""
         try:
-            return json.loads(self.fs.cat_file(f"{self.root}/{path}", start=0))  # `start`: S3 is not asked the size
+            found = json.loads(self.fs.cat_file(f"{self.root}/{path}", start=0))  # `start`: S3 is not asked the size
         except FileNotFoundError:
             return None
         except ValueError:
-            raise LakeError(f"{self.url}/{path} is damaged: it holds no JSON") from None
+            found = None
+        if isinstance(found, dict):
+            return found
+        raise DamagedError(f"{self.url}/{path} is damaged: it holds no JSON; {self._remedy(path)}")
+
+    def _remedy(self, path: str) -> str:
+        """What to do about a damaged file at a path of the lake."""
+        room, _, name = path.partition("/")
+        if name == "run.json":
+            return f"delete it, and say `assay ingest {room} --raw` where its raw files are"
+        if room == PINS:
+            return "launch its plan again, or delete it if that run is over"
+        more = f" --tokenizer {self.root}/{TOKENIZER}/tokenizer-*.json" if room == TOKENIZER else ""
+        return (
+            f"delete {self.root}/{room}/current and run `assay tokenize --all{more} --lake {self.url}`, "
+            "which makes it anew from what is whole"
+        )
 
     def _ls(self, folder: str) -> list[dict[str, Any]]:
         """What a folder holds; nothing where it is not there."""
@@ -100,6 +148,8 @@ class Room:
 
     def current(self) -> dict[str, str]:
         """Stage -> file name of its manifest in force."""
+        if self.lake._seen is not None:
+            return self.lake._seen.get(self.name, {})
         return self.lake.read_json(f"{self.name}/current") or {}
 
     def manifest(self, stage: str) -> dict[str, Any] | None:
@@ -119,24 +169,33 @@ class Room:
             return last
         manifest = self.read_manifest(name)
         if manifest is None:
-            raise LakeError(f"{self.root}/current names the manifest {name}, which is not there")
+            raise LakeError(self._gone(stage, name))
         self.lake.manifests[self.name, stage] = name, manifest
         return name, manifest
 
     def read_manifest(self, name: str) -> dict[str, Any] | None:
-        """The manifest of a file name, in force or not; None where there is none."""
+        """The manifest of a file name, in force or not; None where it, or one of its pages, is not there."""
         root = self.lake.read_json(f"{self.name}/manifests/{name}")
         if root is None:
             return None
-        pages = dict.fromkeys(manifest_files.pages_of(root))
-        for page, found in zip(pages, self._cat([f"manifests/{page}" for page in pages])):
-            if found is None:
-                raise LakeError(f"{self.root}/manifests/{name} names the page {page}, which is not there")
-            pages[page] = found
+        names = manifest_files.pages_of(root)
+        pages = dict(zip(names, self._cat([f"manifests/{page}" for page in names])))
+        if None in pages.values():
+            return None
         try:
             return manifest_files.joined(root, pages)
         except ValueError as error:
-            raise LakeError(f"the manifest {self.root}/manifests/{name} is damaged: {error}") from None
+            remedy = self.lake._remedy(f"{self.name}/manifests/{name}")
+            raise DamagedError(f"the manifest {self.root}/manifests/{name} is damaged: {error}; {remedy}") from None
+
+    def _gone(self, stage: str, name: str) -> str:
+        """Why the manifest of that name is not there."""
+        if Lake(self.lake.url).room(self.name).current().get(stage) != name:
+            return f"{self.root} was changed and swept while it was read: run the same command again"
+        return (
+            f"{self.root}/current names the manifest {name}, which is not there, or not all of its pages; "
+            f"{self.lake._remedy(f'{self.name}/manifests/{name}')}"
+        )
 
     def publish(self, **manifests: dict[str, Any]) -> None:
         """Put the manifests of some stages in force, all at once; those of other stages stay."""
@@ -264,13 +323,14 @@ class Room:
         receipts = {}
         for key, text in zip(keys, found):
             with contextlib.suppress(ValueError):
-                if text is not None:
-                    receipts[key] = json.loads(text)
+                receipt = json.loads(text or b"{}")
+                if isinstance(receipt, dict) and receipt.pop("digest", None) == digest(receipt):
+                    receipts[key] = receipt
         return receipts
 
     def write_receipt(self, stage: str, key: str, receipt: dict[str, Any]) -> None:
         """Note that a task is done; its parts must be in the lake already."""
-        self.write_json(f"receipts/{stage}/{key}.json", receipt)
+        self.write_json(f"receipts/{stage}/{key}.json", receipt | {"digest": digest(receipt)})
 
     def drop_receipt(self, stage: str, key: str) -> None:
         """Forget that a task is done."""

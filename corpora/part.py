@@ -38,6 +38,14 @@ class Part:
             return cls(sha256_of(file), rows, path.stat().st_size)
 
 
+class _Writer(pq.ParquetWriter):
+    """Says nothing when it is collected unfinished on a full disk: who wrote has failed already, and said why."""
+
+    def __del__(self) -> None:
+        with contextlib.suppress(OSError):
+            super().__del__()
+
+
 class PartWriter:
     """Writes batches of one schema to a spool file; `close` gives the part, named by the sha256 of its bytes.
 
@@ -49,7 +57,7 @@ class PartWriter:
         self.rows = 0
         self._pending: list[pa.RecordBatch] = []
         self._pending_bytes = self._pending_rows = 0
-        self._writer = pq.ParquetWriter(
+        self._writer = _Writer(
             spool,
             schema,
             compression="zstd",

@@ -23,6 +23,7 @@ def states(lake: Lake, profiles: Mapping[str, str]) -> list[State]:
     A corpus is stale when its ledger was made from other documents, another profile, another tokenizer, or other
     findings than are in force: then its counts are not those of the lake.
     """
+    lake = lake.at_once()
     duplicates = lake.room(DUPLICATES).manifest("duplicates")
     tokenizer = lake.room(TOKENIZER).manifest("tokenizer")
     findings = {part["documents"]: part["findings"] for part in (duplicates or {}).get("parts", [])}

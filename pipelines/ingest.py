@@ -222,10 +222,11 @@ class Read:
         self, task: parts.Task, watch: parts.Watch, counts: Counts, cleaned: Counter[str]
     ) -> Iterator[pa.RecordBatch]:
         format_, options = task.details["format"], task.details["options"]
-        for piece, url in zip(task.inputs, task.details["urls"]):
+        for piece, url, version in zip(task.inputs, task.details["urls"], task.details["versions"]):
             whole = piece["start"] == 0 and piece["end"] == piece["size"]
             end = None if whole else piece["end"]
-            source = Source(piece["path"], url, piece["start"], end, watch.advance)
+            listed = piece["size"], version
+            source = Source(piece["path"], url, piece["start"], end, watch.advance, listed)
             for records in kernels.read(source, format_, options, counts):
                 text = kernels.clean(records["text"], self.clean, cleaned)
                 records = records.set_column(records.schema.names.index("text"), "text", text)

@@ -16,9 +16,9 @@ from corpora.catalog import Input
 from corpora.errors import ConfigError
 from corpora.readers import reader
 from corpora.readers.decompress import compression
+from corpora.readers.source import version
 from corpora.stores import open_url
 
-VERSION = ("ETag", "etag", "mtime", "LastModified", "last_modified", "created")  # as file systems call it
 WILD = re.compile(r"[*?[]")
 PART_BYTES = 64 << 20  # raw bytes of one task: a list of small files, or a slice of a large one
 
@@ -34,7 +34,7 @@ class RawFile:
     size: int
     """Bytes."""
     version: str
-    """Time of the last change, or ETag: another one means another content. For receipts only."""
+    """See `readers.source.version`: another one means another content. For receipts only."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,7 @@ def find(root: str, pattern: str) -> list[RawFile]:
             relative.encode()
         except UnicodeEncodeError:
             raise ConfigError(f"the name of the raw file {relative!r} is not UTF-8; rename it") from None
-        version = next((info[name] for name in VERSION if info.get(name)), "")
-        files[path] = RawFile(relative, fs.unstrip_protocol(path), info["size"], str(version))
+        files[path] = RawFile(relative, fs.unstrip_protocol(path), info["size"], version(info))
     return sorted(files.values())
 
 

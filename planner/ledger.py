@@ -30,21 +30,31 @@ PARTS = {"documents": schema.DOCUMENTS, "signals": schema.SIGNALS, "ledger": sch
 def connect(lake: Lake, profiles: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
     """DuckDB with all views of the lake: on `catalog.duckdb`, read-only, or in memory where that cannot be written.
 
-    `profiles`: fingerprint of each corpus's profile as it is now, to tell which corpora are stale.
+    `profiles`: fingerprint of each corpus's profile as it is now, to tell which corpora are stale. It shows the lake at
+    one moment; who has it open sees nothing of what is put in force later.
     """
+    lake = lake.at_once()
     if lake.local:
-        with contextlib.suppress(OSError, LakeError):
-            return duckdb.connect(str(refresh(lake, profiles)), read_only=True)
+        with contextlib.suppress(OSError, LakeError, duckdb.Error):
+            connection = duckdb.connect(str(refresh(lake, profiles)), read_only=True)
+            if _stamp_in(connection) == _stamp(lake, profiles):  # or another process has made it of another moment
+                return connection
+            connection.close()
     connection = duckdb.connect()
     if not lake.local:
         connection.register_filesystem(lake.fs)
-    _fill(connection, lake, profiles)
+    try:
+        _fill(connection, lake, profiles)
+    except duckdb.Error as error:
+        raise LakeError(
+            f"a part cannot be read: {str(error).splitlines()[0]}; `assay reconcile --lake {lake.url}` names all such"
+        ) from None
     return connection
 
 
 def overview(lake: Lake, profiles: Mapping[str, str]) -> dict[str, Any]:
     """What the lake holds, from manifests alone: per corpus documents of each outcome, tokens, and what is stale."""
-    corpora = []
+    lake, corpora = lake.at_once(), []
     command = f"assay tokenize --all --lake {lake.url}"
     for state in states(lake, profiles):
         room = lake.room(state.corpus)
@@ -67,23 +77,32 @@ def refresh(lake: Lake, profiles: Mapping[str, str]) -> Path:
 
     It is written aside and replaced, so that a shell that has it open keeps what it opened.
     """
+    lake = lake.at_once()
     path = Path(lake.root, "catalog.duckdb")
     if _stamp_of(path) == _stamp(lake, profiles):
         return path
     with Path(lake.root, ".catalog.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         aside = Path(lake.root, ".catalog.duckdb.new")
-        aside.unlink(missing_ok=True)
-        with duckdb.connect() as connection:
-            try:
+        _remove(aside)  # and what was logged of it: DuckDB would bring that into the new one
+        try:
+            with duckdb.connect() as connection:
                 connection.execute(f"ATTACH {_literal(str(aside))} AS catalog (STORAGE_VERSION '{STORAGE}')")
-            except duckdb.Error as error:
-                raise LakeError(f"{path} cannot be written: {str(error).splitlines()[0]}") from None
-            connection.execute("USE catalog")
-            _fill(connection, lake, profiles)
-            connection.execute("USE memory; DETACH catalog")
-        aside.replace(path)
+                connection.execute("USE catalog")
+                _fill(connection, lake, profiles)
+                connection.execute("USE memory; DETACH catalog")
+            aside.replace(path)
+        except duckdb.Error as error:
+            raise LakeError(f"{path} cannot be written: {str(error).splitlines()[0]}") from None
+        finally:
+            with contextlib.suppress(OSError):
+                _remove(aside)
     return path
+
+
+def _remove(database: Path) -> None:
+    for path in (database, Path(f"{database}.wal")):
+        path.unlink(missing_ok=True)
 
 
 def _stamp(lake: Lake, profiles: Mapping[str, str]) -> str:
@@ -99,9 +118,13 @@ def _stamp_of(path: Path) -> str | None:
         return None
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
-            return connection.execute("SELECT stamp FROM assay_catalog").fetchone()[0]
+            return _stamp_in(connection)
     except duckdb.Error:
         return None
+
+
+def _stamp_in(connection: duckdb.DuckDBPyConnection) -> str:
+    return connection.execute("SELECT stamp FROM assay_catalog").fetchone()[0]
 
 
 def _fill(connection: duckdb.DuckDBPyConnection, lake: Lake, profiles: Mapping[str, str]) -> None:

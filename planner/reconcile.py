@@ -33,7 +33,7 @@ class Check:
 
 def reconcile(lake: Lake) -> Iterator[Check]:
     """Every check of a lake, cheap ones first."""
-    lake = Lake(lake.url)  # which has read nothing yet
+    lake = Lake(lake.url).at_once()  # which has read no manifest yet
     corpora = lake.corpora()
     broken = False
     for name in [*corpora, DUPLICATES, TOKENIZER]:

@@ -158,7 +158,14 @@ def test_what_a_killed_writer_left_is_counted_and_goes(tmp_path: Path) -> None:
     assert not left.parent.parent.exists()
 
 
-def test_a_damaged_receipt_is_one_of_nothing(lake: Lake) -> None:
-    path = f"{lake.root}/news/receipts/tokens/{'5' * 64}.json"
-    lake.fs.pipe_file(path, b"[1")
-    assert path in [path for found in find(lake) for path in found.paths]
+def test_a_damaged_receipt_and_notes_of_parts_that_nothing_lists_go(lake: Lake) -> None:
+    delete_from(lake, lambda found: None)
+    room = lake.room("news")
+    lake.fs.pipe_file(f"{room.root}/receipts/tokens/{'5' * 64}.json", b"[1")
+    room.note_damaged("documents", "6" * 64)
+    room.note_damaged("documents", (listed := room.manifest("ingest")["tasks"][0]["parts"][0]["documents"]["sha256"]))
+    assert counted(find(lake)) == {("news", "receipts"): 1, ("news", "damaged"): 1}
+    delete_from(lake, lambda found: None)
+    assert find(lake) == []
+    assert not room.whole("documents", room.manifest("ingest")["tasks"][0]["parts"][0]["documents"])
+    assert listed not in room.sizes("documents")

@@ -70,5 +70,7 @@ def test_a_page_is_named_by_what_it_unpacks_to(lake):
         with pytest.raises(LakeError, match=r"the manifest .*ingest-.* is damaged: page-"):
             room.manifest("ingest")
     lake.fs.rm_file(page)
-    with pytest.raises(LakeError, match=r"names the page page-.*, which is not there"):
+    with pytest.raises(
+        LakeError, match=r"names the manifest ingest-.*, which is not there, or not all of its pages; delete "
+    ):
         room.manifest("ingest")

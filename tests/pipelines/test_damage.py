@@ -113,3 +113,69 @@ def test_readers_of_a_lake_that_they_cannot_write_to_are_told_what_to_do(lake, m
     monkeypatch.setattr(type(lake.lake.fs), "pipe_file", refuse)
     (found,) = failures(lake)
     assert f"{part} is damaged" in found and "delete it to have it made anew" in found
+
+
+def _no_json(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def _one_digit(file: Path) -> None:
+    """Another number of rows: still JSON."""
+    text = file.read_text()
+    at = text.index('"rows": ') + len('"rows": ')
+    file.write_text(text[:at] + str(9 - int(text[at])) + text[at + 1 :])
+
+
+@pytest.mark.parametrize("damage", [_no_json, _one_digit])
+def test_a_damaged_receipt_counts_as_none(lake, damage: Callable[[Path], None]) -> None:
+    before, damaged = lake.published(), 0
+    for receipt in lake.folder.glob("lake/*/receipts/*/*.json"):
+        if damage is _no_json or '"rows": ' in receipt.read_text():
+            damage(receipt)
+            damaged += 1
+    assert damaged > 9
+    run(lake)
+    assert lake.published() == before
+    assert failures(lake) == []
+
+
+@pytest.mark.parametrize("room", ["news", "duplicates", "tokenizer"])
+@pytest.mark.parametrize("name", ["current", "manifests/*", "no manifests"])
+def test_what_is_said_about_damaged_json_in_force_brings_it_back(lake, command: Callable, room: str, name: str) -> None:
+    before, where = lake.published(), lake.folder / "lake" / room
+    for file in where.glob(name.removeprefix("no ")):
+        if name == "no manifests":
+            shutil.rmtree(file)
+        else:
+            _no_json(file)
+    for verb in ("status", "gc"):
+        done = command(verb, "--lake", lake.lake.url)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert f"delete {where}/current and run `assay tokenize --all" in done.stderr
+        assert ("--tokenizer" in done.stderr) is (room == "tokenizer")
+    assert command("reconcile", "--lake", lake.lake.url).returncode == 1
+    (where / "current").unlink()
+    run(lake)
+    after = lake.published()
+    assert {name: data for name, data in before.items() if "catalog" not in name}.items() <= after.items()
+    assert failures(lake) == []
+
+
+def test_what_is_no_part_is_not_taken_for_one(lake, command: Callable) -> None:
+    """A folder in the place of a part is named and nothing is lost; files of others are left alone."""
+    before, part = lake.published(), parts_of(lake, "tokens")[0]
+    for name in ("notes.txt", "news/notes.txt", "news/tokens/notes.txt", "mine/notes.txt"):
+        (lake.folder / "lake" / name).parent.mkdir(exist_ok=True)
+        (lake.folder / "lake" / name).write_text("a person's own")
+    others = {name: data for name, data in lake.published().items() if name not in before}
+    assert failures(lake) == []
+    part.unlink()
+    part.mkdir()
+    assert f"{part} cannot be read: Is a directory" in failures(lake)
+    done = command("tokenize", "news", "--tokenizer", lake.tokenizer, "--lake", lake.lake.url, "--workers", "1")
+    assert done.returncode == 1
+    assert str(part) in done.stderr.splitlines()[-1]
+    part.rmdir()
+    run(lake)
+    assert {n: data for n, data in lake.published().items() if n in before} == before
+    assert others.items() <= lake.published().items()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import os
 import uuid
+from collections.abc import Callable
+from pathlib import Path
 
 import fsspec
 import pytest
 
 from corpora.readers.decompress import BLOCK_BYTES
-from corpora.readers.source import Source
+from corpora.readers.source import ChangedError, Source, version
 
 
 def source_of(path, data: bytes, **options) -> Source:
@@ -69,3 +72,58 @@ def test_files_in_buckets(tmp_path):
 def test_a_file_that_is_gone_is_an_error_not_damage(tmp_path):
     with pytest.raises(FileNotFoundError):
         list(Source("a", str(tmp_path / "a")).blocks())
+
+
+def grow(file: Path) -> None:
+    with file.open("ab") as more:
+        more.write(b"more")
+
+
+def shrink(file: Path) -> None:
+    os.truncate(file, 3 << 20)
+
+
+def rewrite(file: Path) -> None:
+    with file.open("r+b") as same:
+        same.write(b"other")
+
+
+def replace(file: Path) -> None:
+    aside = file.with_name("aside")
+    aside.write_bytes(bytes(5 << 20))
+    aside.replace(file)
+
+
+def listed(file: Path) -> Source:
+    """A source of 5 MB that was listed long ago, at times that a change will not meet."""
+    file.write_bytes(b"x" * (5 << 20))
+    os.utime(file, (1, 1))
+    info = fsspec.filesystem("file").info(str(file))
+    return Source("a", str(file), listed=(info["size"], version(info)))
+
+
+@pytest.mark.parametrize("change", [grow, shrink, rewrite, replace])
+def test_a_file_that_changed_since_it_was_listed_is_not_read(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    source = listed(tmp_path / "a")
+    change(tmp_path / "a")
+    with pytest.raises(ChangedError, match="the raw file a changed while it was read"):
+        next(source.blocks())
+
+
+@pytest.mark.parametrize("change", [grow, shrink, rewrite])
+def test_a_file_that_changes_while_it_is_read_is_not_read_on(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    blocks = listed(tmp_path / "a").blocks()
+    next(blocks)
+    change(tmp_path / "a")
+    with pytest.raises(ChangedError):
+        next(blocks)
+
+
+@pytest.mark.parametrize("change", [replace, Path.unlink])
+def test_a_file_that_was_opened_is_read_to_its_end_whatever_takes_its_name(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    blocks = listed(tmp_path / "a").blocks()
+    first = next(blocks)
+    change(tmp_path / "a")
+    assert first + b"".join(blocks) == b"x" * (5 << 20)
