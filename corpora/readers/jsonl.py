@@ -7,6 +7,7 @@ pyarrow alone over a whole file would give up at one bad line and let invalid UT
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,7 @@ from corpora.readers.base import BATCH_BYTES, MAX_RECORD_BYTES, Counts, RecordBu
 from corpora.readers.source import Source
 from corpora.schema import RECORD
 
-VERSION = 1
+VERSION = 2
 SPLITTABLE = True  # an uncompressed file can be read in slices
 
 NEWLINE, CARRIAGE_RETURN, OPEN, CLOSE = b"\n\r{}"
@@ -231,10 +232,13 @@ class _Parser:
         except orjson.JSONDecodeError:
             # pyarrow takes NaN and any depth: what is good among good lines must be good beside a bad one.
             table = self._at_once(line, np.array([0]), np.array([len(line)]))
-            if table is None:
+            if table is not None:
+                values = {name: column[0].as_py() for name, column in self._columns(table).items()}
+                return values, "no text" if values["text"] is None else None
+            try:  # pandas and Python write NaN, which pyarrow takes unless a field is of another type
+                document = orjson.loads(orjson.dumps(json.loads(line.decode("utf-8"))))
+            except (ValueError, TypeError, RecursionError):
                 return {}, "not JSON"
-            values = {name: column[0].as_py() for name, column in self._columns(table).items()}
-            return values, "no text" if values["text"] is None else None
         if not isinstance(document, dict):
             return {}, "not a JSON object"
         values = {name: _first(document, paths) for name, paths in self.options.fields.items()}

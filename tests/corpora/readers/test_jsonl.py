@@ -223,6 +223,7 @@ def test_a_good_line_is_read_alike_among_good_lines_and_beside_a_bad_one(tmp_pat
 ODD = [
     b'{"text": "a", "x": NaN}',
     b'{"text": "a", "x": -Infinity}',
+    b'{"text": "a", "id": 7, "x": NaN}',
     b'{"text": "a", "x": 1e999}',
     b'{"text": "a", "x": ' + b"[" * 3000 + b"]" * 3000 + b"}",
     b'{"text": "a", "x": 123456789012345678901234567890}',
@@ -254,6 +255,12 @@ def test_an_odd_line_is_read_alike_in_any_company(tmp_path, line):
     for other in (b'{"text": "good"}', b'{"text": "\xff"}'):
         beside = rows_of(tmp_path, line + b"\n" + other, NESTED)
         assert [row | {"raw_bytes": 0} for row in beside[:1]] == [alone[0] | {"raw_bytes": 0}]
+
+
+def test_what_python_writes_for_no_number_is_read_whatever_the_other_fields(tmp_path):
+    for number in (b"NaN", b"Infinity", b"1e999"):
+        (row,) = rows_of(tmp_path, b'{"text": "a", "id": 7, "x": ' + number + b"}")
+        assert (row["text"], row["native_id"], row["quarantine"]) == ("a", "7", None)
 
 
 def test_an_object_over_two_lines_is_two_bad_lines_even_beside_two_in_one(tmp_path):
