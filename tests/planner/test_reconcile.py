@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from corpora.config import digest
+from corpora import manifest as manifest_files
 from corpora.lake import Lake
 from corpora.part import Part
 from planner.reconcile import SUMS
@@ -98,9 +98,12 @@ class Forger:
     def _publish(self, room: str, stage: str, manifest: dict[str, Any]) -> None:
         folder = Path(self.lake.root, room)
         current = json.loads((folder / "current").read_text())
-        old, current[stage] = current[stage], f"{stage}-{digest(manifest)}.json"
+        manifest, pages = manifest_files.split(manifest)
+        old, current[stage] = current[stage], manifest_files.name_of(stage, manifest)
         (folder / "manifests" / old).unlink()
         (folder / "manifests" / current[stage]).write_text(json.dumps(manifest))
+        for name, page in pages.items():
+            (folder / "manifests" / name).write_bytes(page)
         (folder / "current").write_text(json.dumps(current))
         if old != current[stage]:
             self._everywhere(lambda value: _renamed(value, old, current[stage]))
