@@ -20,8 +20,9 @@ from bench.chain import ASSAY, CORPUS, STAGES, tokenize
 from bench.process import Took, run
 from bench.report import Table
 from corpora import ids
-from corpora.lake import Lake, Room
+from corpora.lake import Lake
 from corpora.part import Part
+from corpora.room import Room
 from corpora.schema import SIGNALS, SIGNATURES
 from pipelines import exchange
 

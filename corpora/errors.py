@@ -15,3 +15,7 @@ class ConfigError(AssayError, ValueError):
     """Something a person wrote (a TOML file, an argument) that cannot be meant."""
 
     exit_code = 2
+
+
+class DamagedError(LakeError):
+    """A file of the lake that is not what was written."""

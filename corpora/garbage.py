@@ -15,9 +15,11 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from corpora.config import digest
-from corpora.lake import PINS, TOKENIZER, Lake, LakeError, Room
+from corpora.errors import LakeError
+from corpora.lake import PINS, TOKENIZER, Lake
 from corpora.manifest import pages_of
 from corpora.part import listed
+from corpora.room import Room
 
 PIN_FORMAT = 1
 HEX = "([0-9a-f]{64})"

@@ -19,7 +19,8 @@ from corpora import catalog, sample
 from corpora.catalog import Corpus, Input
 from corpora.config import build
 from corpora.errors import AssayError, ConfigError
-from corpora.lake import DUPLICATES, TOKENIZER, Lake, Room
+from corpora.lake import DUPLICATES, TOKENIZER, Lake
+from corpora.room import Room
 from corpora.stores import open_url
 from pipelines import deduplicate, ingest, parts, tokenize, tokenizer_in_force
 from pipelines.ingest import Ingested, RawInput

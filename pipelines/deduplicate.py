@@ -17,8 +17,9 @@ import pyarrow as pa
 
 from corpora import ids
 from corpora.config import digest
-from corpora.lake import DUPLICATES, Lake, Room
+from corpora.lake import DUPLICATES, Lake
 from corpora.part import aligned
+from corpora.room import Room
 from corpora.schema import FINDINGS, empty
 from pipelines import exchange, parts
 from pipelines.duplicates import exact

@@ -21,11 +21,11 @@ import pyarrow.compute as pc
 from corpora.catalog import Clean, Corpus, Input
 from corpora.config import digest
 from corpora.errors import AssayError
-from corpora.lake import Room
 from corpora.part import ROW_GROUP_BYTES, ROW_GROUP_ROWS
 from corpora.readers import reader
 from corpora.readers.base import Counts
 from corpora.readers.source import Source
+from corpora.room import Room
 from corpora.schema import DOCUMENTS, SIGNALS, SIGNATURES
 from pipelines import documents as kernels
 from pipelines import parts

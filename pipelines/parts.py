@@ -19,7 +19,7 @@ from typing import Any
 
 from corpora.config import digest
 from corpora.errors import AssayError
-from corpora.lake import Room
+from corpora.room import Room
 from pipelines import watchdog
 from pipelines.runners import Runner, WorkersLost
 

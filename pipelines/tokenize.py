@@ -19,8 +19,10 @@ import pyarrow.compute as pc
 
 from corpora import ids
 from corpora.config import digest
-from corpora.lake import DUPLICATES, Lake, LakeError, Room
+from corpora.errors import LakeError
+from corpora.lake import DUPLICATES, Lake
 from corpora.part import PartWriter, aligned, row_digest
+from corpora.room import Room
 from corpora.schema import COUNTS, DOCUMENTS, LEDGER, OUTCOMES, TOKENS
 from pipelines import outcome, parts
 from pipelines.quality.profile import Profile

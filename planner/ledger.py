@@ -16,7 +16,8 @@ import pyarrow as pa
 
 from corpora import schema
 from corpora.config import digest
-from corpora.lake import DUPLICATES, TOKENIZER, Lake, LakeError
+from corpora.errors import LakeError
+from corpora.lake import DUPLICATES, TOKENIZER, Lake
 from corpora.state import states
 from planner import mix
 

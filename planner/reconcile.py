@@ -15,8 +15,10 @@ from typing import Any
 import duckdb
 
 from corpora import manifest as manifest_files
-from corpora.lake import DUPLICATES, EXTENSION, TOKENIZER, Lake, LakeError, Room
+from corpora.errors import LakeError
+from corpora.lake import DUPLICATES, TOKENIZER, Lake
 from corpora.part import listed, sha256_of
+from corpora.room import EXTENSION, Room
 from planner.ledger import parquet, paths_of
 
 

@@ -22,7 +22,7 @@ from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_di
 from torch.optim import Optimizer
 
 from corpora.errors import AssayError
-from corpora.lake import sync_folder
+from corpora.room import sync_folder
 from planner.launch.ranks import first, together
 
 CHECKPOINT = "checkpoint.json"  # written last: a folder without it is no checkpoint

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpora.errors import AssayError
-from corpora.lake import Room
+from corpora.room import Room
 
 # What pyarrow raises over bytes that are not what was written, or over a disk that does not give them.
 DAMAGE = (pa.ArrowException, OSError, LookupError, ValueError, TypeError, OverflowError, MemoryError)

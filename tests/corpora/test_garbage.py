@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 
 from corpora.config import digest
+from corpora.errors import LakeError
 from corpora.garbage import Garbage, delete_from, find
-from corpora.lake import DUPLICATES, PINS, TOKENIZER, Lake, LakeError
+from corpora.lake import DUPLICATES, PINS, TOKENIZER, Lake
 
 OLD, NEW = "0" * 64, "1" * 64  # fingerprints
 

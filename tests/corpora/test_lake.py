@@ -15,7 +15,9 @@ import pyarrow as pa
 import pytest
 
 from corpora.config import digest
-from corpora.lake import DUPLICATES, TOKENIZER, Lake, LakeError, Room
+from corpora.errors import LakeError
+from corpora.lake import DUPLICATES, TOKENIZER, Lake
+from corpora.room import Room
 
 ROWS = pa.RecordBatch.from_pydict({"x": [1, 2, 3]})
 

@@ -17,7 +17,8 @@ import pytest
 
 from corpora import lock, spool
 from corpora.errors import LakeError
-from corpora.lake import Lake, Room
+from corpora.lake import Lake
+from corpora.room import Room
 
 REPOSITORY = str(Path(__file__).resolve().parents[2])
 

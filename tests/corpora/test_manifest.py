@@ -7,7 +7,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpora.lake import Lake, LakeError
+from corpora.errors import LakeError
+from corpora.lake import Lake
 from corpora.manifest import PAGE_BYTES, joined, name_of, pages_of, split
 
 ENTRIES = [{"path": f"{i:04}.jsonl", "rows": i} for i in range(400)]

@@ -11,7 +11,9 @@ import duckdb
 import pytest
 
 from corpora import garbage
-from corpora.lake import Lake, LakeError, Room
+from corpora.errors import LakeError
+from corpora.lake import Lake
+from corpora.room import Room
 from pipelines.quality import profile
 from planner import ledger
 from planner.reconcile import reconcile

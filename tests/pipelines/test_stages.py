@@ -10,8 +10,8 @@ import fsspec
 import pytest
 
 from corpora import catalog
-from corpora.errors import AssayError, ConfigError
-from corpora.lake import Lake, LakeError
+from corpora.errors import AssayError, ConfigError, LakeError
+from corpora.lake import Lake
 from corpora.state import states
 from pipelines import chain, ingest
 from pipelines.ingest import TooManyQuarantined

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from corpora.errors import AssayError, ConfigError
-from corpora.lake import PINS, Lake, LakeError
+from corpora.errors import AssayError, ConfigError, LakeError
+from corpora.lake import PINS, Lake
 from planner.launch import folder as launch_folder
 from planner.launch import settings as launched
 from planner.launch.folder import end_of_document, write
