@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +75,15 @@ class Lake:
         return marks.pop() if len(marks) == 1 else None
 
     def tokenizer_json(self, fingerprint: str) -> bytes:
-        """The canonical `tokenizer.json` of that fingerprint."""
+        """The canonical `tokenizer.json` of that fingerprint, which is the sha256 of its bytes."""
         path = f"{self.root}/{TOKENIZER}/tokenizer-{fingerprint}.json"
         try:
-            return self.fs.cat_file(path, start=0)
+            found = self.fs.cat_file(path, start=0)
         except FileNotFoundError:
             raise LakeError(f"the tokenizer {path} is gone; `assay tokenize --tokenizer FILE` sets it again") from None
+        if sha256(found).hexdigest() != fingerprint:
+            raise DamagedError(f"the tokenizer {path} was changed; `assay tokenize --tokenizer FILE` sets it again")
+        return found
 
     def read_json(self, path: str) -> dict[str, Any] | None:
         """The JSON object at a path of the lake, or None where there is no file. Raises DamagedError."""

@@ -16,7 +16,8 @@ counter that the holder raises every `BEAT` seconds. Only the highest number cou
   and wakes up finds a higher number, whatever became of it, and may still write its own, which counts no more.
 - Before it replaces `current`, and while it deletes, a holder looks whether the highest number is its own. What is left
   is a holder that is stopped between this look and its next request for longer than `DEAD`. It would put the manifests
-  of an earlier moment in force, all of whose parts are there; `status` calls that stale and the next run mends it.
+  of an earlier moment in force; `status` calls that stale and the next run mends it, unless a gc has deleted their
+  parts meanwhile, which makes it make them anew.
 - Parts and receipts need no lease. They are named by their content or by what they were made from, so that the workers
   of a killed or overtaken driver can only write what is there already, or is in force nowhere.
 """
@@ -96,7 +97,9 @@ class Lease:
                 seen, since, still = (number, note), time.monotonic(), 0.0
             if note is None or note["beat"] is None or self._gone(note) or still >= DEAD:
                 if self._create(number + 1):
-                    break
+                    if self._highest()[0] == number + 1:
+                        break
+                    self._delete(number + 1)  # what was seen as free was older than what others have taken since
             else:
                 if not said and still > 2 * BEAT:
                     say(
@@ -140,6 +143,8 @@ class Lease:
             self.fs.pipe_file(self._path(number), json.dumps(self.note).encode(), mode="create")
         except OSError as error:  # FileExistsError, or whatever a client makes of that
             there = self._read(number)
+            if there is None and isinstance(error, FileExistsError):  # it went meanwhile
+                return False
             if there is None:
                 raise type(error)(error.errno or 0, error.strerror or str(error), self.folder) from None
             if there["spool"] != self.note["spool"]:
@@ -150,8 +155,11 @@ class Lease:
     def _delete_lower(self) -> None:
         for number in self._numbers():
             if number < self.number:
-                with contextlib.suppress(FileNotFoundError):
-                    self.fs.rm_file(self._path(number))
+                self._delete(number)
+
+    def _delete(self, number: int) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self.fs.rm_file(self._path(number))
 
     def _highest(self) -> tuple[int, dict[str, Any] | None]:
         """The highest number and what its object holds; (0, None) where there is none."""

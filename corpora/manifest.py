@@ -45,13 +45,19 @@ def pages_of(root: Mapping[str, Any]) -> list[str]:
     return [name for value in root.values() if _paged(value) for name in value["pages"]]
 
 
+def check(name: str, root: Mapping[str, Any]) -> None:
+    """Raise ValueError where the root of that file name is not what the name says."""
+    if name != name_of(name.rpartition("-")[0], root):
+        raise ValueError(f"{name} is not named by its content: it was changed")
+
+
 def name_of(stage: str, root: Mapping[str, Any]) -> str:
     """File name of a root."""
     return f"{stage}-{digest(root)}.json"
 
 
 def _paged(value: Any) -> bool:
-    return isinstance(value, dict) and value.keys() == {"pages"}
+    return isinstance(value, dict) and value.keys() == {"pages"} and isinstance(value["pages"], list)
 
 
 def _pages(entries: Sequence[Any]) -> Iterator[bytes]:
@@ -71,10 +77,10 @@ def _pages(entries: Sequence[Any]) -> Iterator[bytes]:
 def _entries(name: str, content: bytes) -> list[Any]:
     try:
         page = zstandard.decompress(content)
-    except zstandard.ZstdError:
+    except (zstandard.ZstdError, MemoryError):  # which damage in its header makes it ask for
         page = b""
     if name != _name(page):
-        raise ValueError(f"{name} is not named by its content")
+        raise ValueError(f"{name} is not named by its content: it was changed")
     return json.loads(page)
 
 

@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 ROW_GROUP_BYTES = 8 << 20  # one row group is one batch of a later stage
 ROW_GROUP_ROWS = 1 << 17
 READ_BYTES = 4 << 20
+# What pyarrow raises over bytes that are not what was written, or over a disk that does not give them.
+DAMAGE = (pa.ArrowException, OSError, LookupError, ValueError, TypeError, OverflowError, MemoryError)
 MISALIGNED = "parts that should be aligned have different numbers of rows"
 
 # Columns with few different values; of the others a dictionary would only cost time.
@@ -136,8 +138,8 @@ def listed(value: Any, kind: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def batches(file: BinaryIO, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The batches of a part, one per row group, of all columns or of some."""
-    parquet = pq.ParquetFile(file)
+    """The batches of a part, one per row group, of all columns or of some, with checksums verified."""
+    parquet = pq.ParquetFile(file, page_checksum_verification=True)
     for group in range(parquet.num_row_groups):
         table = parquet.read_row_group(group, columns=columns, use_threads=False).combine_chunks()
         yield from table.to_batches()

@@ -84,6 +84,7 @@ class Room:
         if None in pages.values():
             return None
         try:
+            manifest_files.check(name, root)
             return manifest_files.joined(root, pages)
         except ValueError as error:
             remedy = self.lake.remedy(f"{self.name}/manifests/{name}")
@@ -127,14 +128,43 @@ class Room:
             ) from None
 
     def read(self, kind: str, sha256: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """The batches of a part, one per row group."""
-        with self.open(kind, sha256) as file:
+        """The batches of a part, one per row group; a damaged one is noted, and named."""
+        with self.intact(kind, sha256), self.open(kind, sha256) as file:
             yield from parts.batches(file, columns)
+
+    @contextlib.contextmanager
+    def intact(self, kind: str, sha256: str) -> Iterator[None]:
+        """Read a part inside: where that fails since its bytes are not those it is named by, that is noted.
+
+        Raises LakeError, naming the part.
+        """
+        try:
+            yield
+        except parts.DAMAGE as error:
+            path = self.path(kind, sha256)
+            with self.open(kind, sha256) as file:
+                if parts.sha256_of(file) == sha256:
+                    why = " ".join(str(error).split()) or type(error).__name__
+                    raise LakeError(f"the part {path} cannot be read: {why}") from None
+            with contextlib.suppress(OSError):  # a lake that is only read
+                self.note_damaged(kind, sha256)
+            raise DamagedError(f"the part {path} is damaged: the next `assay tokenize` makes it anew") from None
 
     def sizes(self, kind: str) -> dict[str, int]:
         """sha256 -> bytes of the parts of a kind that are there and not noted as damaged."""
-        damaged = self._files(f"damaged/{kind}") if self._harmed() else {}
+        damaged = self.noted(kind)
         return {sha256: size for sha256, size in self._files(kind).items() if sha256 not in damaged}
+
+    def noted(self, kind: str) -> set[str]:
+        """sha256 of the parts of a kind that are noted as damaged."""
+        return set(self._files(f"damaged/{kind}")) if self._harmed() else set()
+
+    def delete_noted(self, kind: str) -> None:
+        """Delete the parts of a kind that are noted as damaged, and the notes: for parts that no manifest lists."""
+        for sha256 in self.noted(kind):
+            with contextlib.suppress(FileNotFoundError):
+                self.fs.rm_file(self.path(kind, sha256))
+            self.fs.rm_file(self._note(kind, sha256))
 
     def whole(self, kind: str, part: dict[str, Any]) -> bool:
         """Whether a part that a receipt or a manifest lists is there, of its size, and not noted as damaged."""

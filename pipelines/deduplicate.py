@@ -19,7 +19,7 @@ from corpora import ids
 from corpora.config import digest
 from corpora.lake import DUPLICATES, Lake
 from corpora.part import aligned
-from corpora.room import Room
+from corpora.room import EXTENSION, Room
 from corpora.schema import FINDINGS, empty
 from pipelines import exchange, parts
 from pipelines.duplicates import exact
@@ -27,6 +27,7 @@ from pipelines.quality.profile import Profile, judge
 from pipelines.runners import Runner
 
 STAGE = "duplicates"
+VERSIONS = {"exact": exact.VERSION, "exchange": exchange.VERSION}
 
 
 Ingested = dict[str, tuple[str, dict[str, Any]]]  # corpus -> file name and content of its ingest manifest
@@ -51,6 +52,8 @@ def up_to_date(lake: Lake, profiles: Mapping[str, Profile]) -> bool:
     manifest = room.manifest(STAGE)
     if manifest is None or manifest["inputs"] != inputs_of(ingested(lake), profiles):
         return False
+    if manifest["versions"] != VERSIONS or any(room.noted(kind) for kind in EXTENSION):
+        return False
     sizes, found = room.sizes("findings"), (part["findings"] for part in manifest["parts"] if part["findings"])
     return all(sizes.get(part["sha256"]) == part["bytes"] for part in found)
 
@@ -62,6 +65,8 @@ def deduplicate(
 
     `profiles`: of each corpus in the lake. The caller holds the lock of `room`, the lake's room `duplicates`.
     """
+    for kind in EXTENSION:
+        room.delete_noted(kind)
     manifests = ingested(lake)
     described = list(_parts(manifests))
     n_keys = sum(part.rows for part in described)
@@ -82,6 +87,7 @@ def deduplicate(
 
     manifest = {
         "stage": STAGE,
+        "versions": VERSIONS,
         "inputs": inputs_of(manifests, profiles),
         "parts": [
             {"corpus": part.corpus, "documents": part.documents, "findings": found.get(part.documents)}
@@ -147,7 +153,7 @@ def _finding_tasks(groups: list[list[_Part]], edges: list[dict[str, Any]]) -> li
     config = digest(["findings", exact.VERSION, exchange.VERSION])
     tasks = []
     for index, group in enumerate(groups):
-        of_group = [edge["groups"][index] for edge in edges]
+        of_group = [exchange.digest_of(edge["groups"], index) for edge in edges]
         if any(of_group):
             inputs = [[part.documents for part in group], digest(of_group)]
             size = sum(part.rows for part in group) * exchange.KEY_BYTES
@@ -198,7 +204,7 @@ class Edges:
         index = task.inputs[0]
         batches = []
         for sha256, _ in self.sources:
-            with room.open("keys", sha256) as file:
+            with room.intact("keys", sha256), room.open("keys", sha256) as file:
                 batches.append(exchange.read_batch(file, index))
             watch.advance(batches[-1].nbytes)
         lengths = [batch.num_rows for batch in batches]
@@ -226,7 +232,7 @@ class Findings:
     def __call__(self, task: parts.Task, room: Room, watch: parts.Watch) -> dict[str, Any]:
         batches = []
         for sha256 in self.edges:
-            with room.open("edges", sha256) as file:
+            with room.intact("edges", sha256), room.open("edges", sha256) as file:
                 batches.append(exchange.read_batch(file, task.details["index"]))
         watch.advance(task.size)
         found = exchange.concatenated(batches, exchange.EDGES)

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from corpora.catalog import Clean, Corpus, Input
 from corpora.config import digest
-from corpora.errors import AssayError
+from corpora.errors import AssayError, ConfigError
 from corpora.part import ROW_GROUP_BYTES, ROW_GROUP_ROWS
 from corpora.readers import reader
 from corpora.readers.base import Counts
@@ -86,6 +86,7 @@ def ingest(
     `compact`: no file keeps its task, and no document may change. The caller holds the room's lock. Raises StageFailed,
     Interrupted, TooManyQuarantined, AssayError; then what was in force stays.
     """
+    _refuse_twice(corpus, inputs)
     in_force = room.manifest(STAGE)
     standing = [] if compact else _standing(in_force, room)
     tasks = [task for entry in inputs for task in _plan(corpus, entry, standing, part_bytes)]
@@ -105,6 +106,15 @@ def ingest(
     if manifest != in_force:
         room.publish(ingest=manifest)
     return Ingested(manifest, len(tasks), len(tasks) - len(before))
+
+
+def _refuse_twice(corpus: Corpus, inputs: Sequence[RawInput]) -> None:
+    """Raise ConfigError for a file that two inputs match: its documents would be there twice."""
+    seen: set[str] = set()
+    for file in (file for entry in inputs for file in entry.files):
+        if file.url in seen:
+            raise ConfigError(f"{corpus.name}: the raw file {file.path} is matched twice; every file is read once")
+        seen.add(file.url)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpora import ids
-from corpora.errors import ConfigError
+from corpora.errors import ConfigError, LakeError
 from corpora.lake import TOKENIZER, Lake
 from tokenizer import identity
 from tokenizer.train import train_bpe
@@ -66,7 +66,7 @@ def _publish(lake: Lake, tokenizer_json: bytes, trained_on: dict[str, Any] | Non
     }
     room = lake.room(TOKENIZER)
     old = room.manifest(STAGE)
-    if old and old["fingerprint"] == fingerprint:
+    if old and old["fingerprint"] == fingerprint and _whole(lake, fingerprint):
         return old
     with room.lock("tokenize"):
         if trained_on and (set_meanwhile := room.manifest(STAGE)):
@@ -76,6 +76,14 @@ def _publish(lake: Lake, tokenizer_json: bytes, trained_on: dict[str, Any] | Non
         room.put(spooled, f"tokenizer-{fingerprint}.json")
         room.publish(tokenizer=manifest)
     return manifest
+
+
+def _whole(lake: Lake, fingerprint: str) -> bool:
+    try:
+        lake.tokenizer_json(fingerprint)
+    except LakeError:
+        return False
+    return True
 
 
 def _sample(lake: Lake) -> Iterator[pa.Array]:

@@ -26,7 +26,7 @@ def version(info: Mapping[str, Any]) -> str:
     was, is taken for unchanged.
     """
     keys = ("ETag", "etag", "mtime", "LastModified", "last_modified", "created")
-    return str(next((info[key] for key in keys if info.get(key)), ""))
+    return str(next((info[key] for key in keys if info.get(key) is not None), ""))
 
 
 @dataclass

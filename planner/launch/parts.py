@@ -10,10 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpora.errors import AssayError
+from corpora.part import DAMAGE
 from corpora.room import Room
-
-# What pyarrow raises over bytes that are not what was written, or over a disk that does not give them.
-DAMAGE = (pa.ArrowException, OSError, LookupError, ValueError, TypeError, OverflowError, MemoryError)
 
 
 def read(room: Room, sha256: str, group: int, columns: Sequence[str]) -> pa.Table:

@@ -131,6 +131,26 @@ def test_a_holder_that_slept_publishes_nothing(room: Room, impatient: None) -> N
         assert list(notes(room)) == ["3"]
 
 
+def test_what_was_seen_as_free_long_ago_is_not_taken(room: Room, far: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One looked, others took the lease and gave it back meanwhile, and the next one holds it."""
+    leave(room, 1, beat=None)
+    real, seen = lock.Lease._highest, []
+
+    def slow(self: lock.Lease) -> tuple:
+        seen.append(real(self))
+        if len(seen) == 1:
+            leave(room, 3, holder="the third")
+            room.fs.rm_file(f"{room.root}/lock/1")
+        else:
+            room.fs.pipe_file(f"{room.root}/lock/3", room.fs.cat_file(f"{room.root}/lock/3").replace(b"3}", b"4}"))
+        return seen[-1]
+
+    monkeypatch.setattr(lock.Lease, "_highest", slow)
+    with pytest.raises(LakeError, match="is being written by the third"), room.lock("ingest"):
+        pass
+    assert list(notes(room)) == ["3"]
+
+
 def test_a_create_whose_answer_was_lost_has_won(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     real: Callable = room.fs.pipe_file
 

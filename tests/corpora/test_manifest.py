@@ -21,6 +21,20 @@ def test_what_is_split_is_joined_again(manifest):
     assert set(pages_of(root)) == pages.keys()
 
 
+def test_a_corpus_may_be_named_pages():
+    manifest = {"inputs": {"pages": {"priority": 1}}}
+    assert split(manifest) == (manifest, {})
+    assert joined(manifest, {}) == manifest
+
+
+def test_a_root_is_named_by_what_it_holds(lake):
+    room = lake.room("news")
+    path = f"{room.root}/manifests/{room.current()['ingest']}"
+    lake.fs.pipe_file(path, lake.fs.cat_file(path).replace(b'"n": 2', b'"n": 3'))
+    with pytest.raises(LakeError, match=r"ingest-.* is not named by its content: it was changed; delete .*current"):
+        room.manifest("ingest")
+
+
 def test_a_short_list_stays_in_the_root():
     manifest = {"tasks": [{"n": 1}], "totals": {"pages": 3}}
     assert split(manifest) == (manifest, {})
@@ -66,7 +80,9 @@ def test_a_page_is_named_by_what_it_unpacks_to(lake):
     root = lake.read_json(f"news/manifests/{room.current()['ingest']}")
     assert room.current()["ingest"] == name_of("ingest", root)
     page = f"{room.root}/manifests/{pages_of(root)[0]}"
-    for content in (zstandard.compress(b"[]"), b"no zstd", b""):
+    whole = lake.fs.cat_file(page)
+    flipped = [bytes([*whole[:i], whole[i] ^ 128, *whole[i + 1 :]]) for i in range(16)]  # sizes, too
+    for content in (zstandard.compress(b"[]"), b"no zstd", b"", *flipped):
         lake.fs.pipe_file(page, content)
         with pytest.raises(LakeError, match=r"the manifest .*ingest-.* is damaged: page-"):
             room.manifest("ingest")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -58,6 +60,7 @@ def test_edges_lie_with_their_group_in_order_of_row(tmp_path_factory, edges, ran
     part, digests = exchange.write_edges(path, batch, np.array([group for group, _ in edges], np.int64), 5)
     assert part.rows == len(edges)
     found = [read(path, index) for index in range(5)]
+    digests = [exchange.digest_of(digests, index) for index in range(5)]
     for index, digest in enumerate(digests):
         wanted = sorted(row for group, row in edges if group == index)
         assert [tuple(row.values()) for row in found[index].to_pylist()] == [
@@ -94,6 +97,26 @@ def test_a_part_that_comes_changes_its_own_group_alone(names, place, high):
     more = [*names[:place], new, *names[place:]]
     before, after = ({tuple(of[w]) for w in exchange.groups(of, [1] * len(of), 60)} for of in (names, more))
     assert len(before - after) <= 1
+
+
+def test_a_batch_that_is_not_what_was_written_is_not_read(tmp_path):
+    keys = keys_of([(i << 60, i, i, i) for i in range(1, 16)], list(range(15)))
+    path = tmp_path / "keys"
+    exchange.write_ranges(path, keys, 2)
+    whole = path.read_bytes()
+    place = whole.index((9).to_bytes(8, "little"))
+    path.write_bytes(whole[:place] + b"\x0b" + whole[place + 1 :])
+    with pytest.raises(ValueError, match="record batch 2 is damaged"):
+        read(path, 2)
+    assert len(read(path, 1)) == 4
+
+
+def test_many_parts_make_few_groups():
+    names = [sha256(str(i).encode()).hexdigest() for i in range(20_000)]
+    for n, ranges in ((100, 1), (1_000, 8), (20_000, 256)):
+        rows = ranges * exchange.RANGE_BYTES // exchange.KEY_BYTES // n * 3 // 4
+        assert 1 << exchange.range_bits(n * rows) == ranges
+        assert len(list(exchange.groups(names[:n], [rows] * n, n * rows))) < 4 * max(exchange.FEW_GROUPS, ranges)
 
 
 def test_columns_of_several_batches():

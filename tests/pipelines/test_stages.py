@@ -270,6 +270,12 @@ def test_a_corpus_without_a_document(project) -> None:
     assert holds(project)
 
 
+def test_raw_that_matches_a_file_twice_is_an_error(project) -> None:
+    file = project.write("news", "a.jsonl", [project.prose(1)])
+    with pytest.raises(ConfigError, match=r"news: the raw file a\.jsonl is matched twice"):
+        project.ingest("news", str(file.parent), f"{file.parent}/a*")
+
+
 def test_raw_that_matches_nothing_is_an_error(project) -> None:
     with pytest.raises(ConfigError, match="matches no file"):
         chain.raw_of(catalog.load("news"), [str(project.folder / "nowhere" / "*.jsonl")], None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -56,10 +55,9 @@ def test_a_stale_corpus_is_refused_with_the_command_that_helps(sample_lake: Path
 
 
 def forged(room_folder: Path, stage: str, **changes: object) -> None:
-    """Change the manifest in force of a stage, in place."""
-    name = json.loads((room_folder / "current").read_text("utf-8"))[stage]
-    path = room_folder / "manifests" / name
-    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | changes), "utf-8")
+    """Put another manifest of a stage in force."""
+    with Lake(room_folder.parent).room(room_folder.name).lock("test") as room:
+        room.publish(**{stage: room.manifest(stage) | changes})
 
 
 def test_counts_of_two_tokenizers_are_refused(sample_lake: Path, tmp_path: Path) -> None:
