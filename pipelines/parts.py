@@ -28,7 +28,7 @@ PROGRESS = ".bytes"  # files in which workers keep how many bytes they have read
 
 
 class StageFailed(AssayError):
-    """Some parts of a stage failed; the others are done. The message is one sentence that names the first."""
+    """Some tasks of a stage failed; the others, if any, are done. The message is one sentence that names the first."""
 
 
 class Interrupted(AssayError):
@@ -92,7 +92,7 @@ class _Do:
 
     @cached_property
     def watch(self) -> Watch:
-        """One per worker: it is made where the worker is."""
+        """Made where the worker is: one per worker; on Dask, which unpickles this for each task, one per task."""
         return Watch(self.folder)
 
     def __call__(self, task: Task) -> str:
@@ -154,7 +154,10 @@ def run(
     if missing:
         folder = room.spool / f"run-{stage}"
         folder.mkdir()
-        runner.check(folder if room.lake.local else None)
+        try:
+            runner.check(folder if room.lake.local else None)
+        except KeyboardInterrupt:
+            raise _interrupted(stage) from None
         ended = threading.Event()
         chain = threading.Thread(target=_chain, args=(stage, missing, work, room, runner, folder, ended), daemon=True)
         with watchdog.quiet():
@@ -223,7 +226,11 @@ def _follow(ended: threading.Event, stage: str, total: int, folder: Path, show: 
             stopped = True
     show(stage, total, total)
     if stopped:
-        raise Interrupted(f"{stage} was stopped; what is done stays, and the same command goes on with what is missing")
+        raise _interrupted(stage)
+
+
+def _interrupted(stage: str) -> Interrupted:
+    return Interrupted(f"{stage} was stopped; what is done stays, and the same command goes on with what is missing")
 
 
 def _progress(folder: Path) -> int:
@@ -242,7 +249,9 @@ def _check(stage: str, tasks: list[Task], receipts: dict[str, Any], folder: Path
         if (folder / name).exists() and (said := (folder / name).read_text("utf-8").strip().splitlines()):
             why = said[line]
             break
+    how = "are not done" if missing[len(failed) :] else "failed"
+    others = "the others are done, and " if len(missing) < len(tasks) else ""
     raise StageFailed(
-        f"{stage}: {len(missing)} of {len(tasks)} tasks {'are not done' if missing[len(failed) :] else 'failed'}, "
-        f"the first at {first.name} ({why}); the others are done, and the same command goes on with what is missing"
+        f"{stage}: {len(missing)} of {len(tasks)} tasks {how}, the first at {first.name} ({why}); "
+        f"{others}the same command goes on with what is missing"
     )

@@ -18,10 +18,11 @@ https://beam.apache.org/documentation/runtime/sdk-harness-config/); every option
 - Python runs in containers of an image with this package (`environment_type=DOCKER`, the default on a cluster, and
   `environment_config=IMAGE`), in processes that the cluster starts (`PROCESS`) or in a pool that is there (`EXTERNAL`).
   `LOOPBACK` does all work in the driver: to try out, not for a cluster.
-- `flink`: `flink_master=HOST:8081`; without it a local cluster. Beam starts a job server, which needs Java and fetches
-  its jar once; `job_endpoint=localhost:8099` names one that runs. `flink_version` is the cluster's, to the minor.
-  `--workers` is its `parallelism`.
-- `spark`: `spark_master_url=spark://HOST:7077`; without it local[4]. A job server as with Flink, for Spark 3.
+- `flink`: `job_endpoint=localhost:8099` names a job server that runs (Beam starts one in a main thread only, where no
+  stage runs); or `flink_submit_uber_jar` with `flink_master=HOST:8081`, which fetches a jar once. `flink_version` is
+  the cluster's, to the minor. `--workers` is its `parallelism`.
+- `spark`: `job_endpoint` as with Flink, for Spark 3; or `spark_submit_uber_jar` with `spark_rest_url=http://HOST:6066`
+  and `spark_master_url=spark://HOST:7077`.
 - `dataflow`: `project`, `region` and `temp_location=gs://BUCKET/tmp` must be given, and a lake in a bucket;
   `sdk_container_image=IMAGE` has this package; Beam needs its extra, apache-beam[gcp]. `--workers` is its
   `max_num_workers`. Ctrl-C does not cancel a job there.
@@ -29,9 +30,14 @@ https://beam.apache.org/documentation/runtime/sdk-harness-config/); every option
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import io
 import logging
 import os
 import re
+import socket
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -52,10 +58,19 @@ MODES = ("threads", "processes")
 BEAM_NAMES = {"flink": "FlinkRunner", "spark": "SparkRunner", "dataflow": "DataflowRunner"}
 NAMES = (*MODES, "dask", *BEAM_NAMES)
 PARALLEL = {"flink": "parallelism", "dataflow": "max_num_workers"}  # Beam's options for the number of workers
+OPTION = re.compile(r"(--)?[A-Za-z]\w*(=.*)?", re.DOTALL)
+# What does without a job server. Beam itself can start one in the main thread only, where no stage runs.
+UBER_JAR = {
+    "flink": ("flink_submit_uber_jar", "flink_master"),
+    "spark": ("spark_submit_uber_jar", "spark_rest_url"),
+}
+# Beam's options that say where to connect to: the first that is given is where the driver connects.
+ENDPOINTS = ("job_endpoint", "spark_rest_url", "flink_master", "spark_master_url")
+HOST_PORT = re.compile(r"(?:\w+://)?(?:\[(.+)\]|([^\[\]:/,]+)):(\d+)/?")
 NEEDED = {"dataflow": ("project", "region", "temp_location")}
 
 LOOK = 1.0  # seconds between two looks at a Dask cluster
-CONNECT = 10.0  # seconds that a scheduler has to answer
+CONNECT = 10.0  # seconds that a scheduler or a job server has to answer; twice that to say what it and its workers have
 PATIENCE = 60.0  # seconds that a scheduler may be without a worker, or out of reach
 
 
@@ -93,6 +108,9 @@ def of(name: str, workers: int = 0, scheduler: str | None = None, options: Seque
         raise ConfigError(f"--scheduler {scheduler!r} is no address such as tcp://10.0.0.1:8786")
     if options and name not in BEAM_NAMES:
         raise ConfigError(f"--runner-option goes with --runner {', '.join(BEAM_NAMES)}")
+    for option in options:
+        if not OPTION.fullmatch(option):
+            raise ConfigError(f"--runner-option {option!r} is not KEY=VALUE, such as parallelism=8")
     if name in MODES:
         return Local(workers, name)
     return Dask(scheduler, workers) if name == "dask" else Portable(name, workers, tuple(options))
@@ -149,19 +167,13 @@ class Dask:
         if self.scheduler is None:
             return
         try:
-            with (
-                warnings.catch_warnings(action="ignore"),
-                distributed.Client(self.scheduler, timeout=CONNECT, set_as_default=False) as client,
-            ):
-                seen = {"scheduler": client.run_on_scheduler(dask_cluster.seen, None)}
-                seen |= {
-                    f"worker {a}": found
-                    for a, found in client.run(dask_cluster.seen, folder, on_error="return").items()
-                }
-        except (OSError, ValueError) as error:
-            raise AssayError(f"no Dask scheduler answers at {self.scheduler}: {error}") from None
+            with warnings.catch_warnings(action="ignore"):
+                seen = asyncio.run(_look(distributed, self.scheduler, folder))
         except ImportError as error:
             seen = {"scheduler": error}
+        except Exception as error:
+            why = str(error) or f"it says nothing that Dask understands within {2 * CONNECT:g} seconds"
+            raise AssayError(f"no Dask scheduler answers at {self.scheduler}: {why}") from None
         for who, found in seen.items():
             dask_cluster.refuse(who, found, folder)
 
@@ -228,18 +240,30 @@ class Portable:
     """Beam's own, as KEY=VALUE, or KEY where it is a flag."""
 
     def check(self, folder: Path | None) -> None:
-        """Of the cluster nothing is looked at; Beam refuses an option whose value it does not take."""
-        said = {option.partition("=")[0] for option in self.options}
+        """Of the cluster nothing is looked at but whether its port is open. ConfigError for what Beam refuses."""
+        said = {key.removeprefix("--"): value for key, _, value in (option.partition("=") for option in self.options)}
         missing = [key for key in NEEDED.get(self.name, ()) if key not in said]
         if missing:
             raise ConfigError(f"--runner {self.name} needs --runner-option {missing[0]}=...")
         if self.name == "dataflow" and folder is not None:
             raise ConfigError("--runner dataflow needs a lake in a bucket, such as --lake gs://BUCKET/lake")
+        if self.name in UBER_JAR and "job_endpoint" not in said and not said.keys() >= set(UBER_JAR[self.name]):
+            other = " with ".join(UBER_JAR[self.name])
+            raise ConfigError(f"--runner {self.name} needs --runner-option job_endpoint=HOST:PORT, or {other}")
+        self._refuse_what_beam_refuses()
+        for key in [key for key in ENDPOINTS if said.get(key)][:1]:
+            if address := HOST_PORT.fullmatch(said[key]):
+                _connect(f"--runner-option {key}={said[key]}", address[1] or address[2], int(address[3]))
 
-    def pipeline(self, n_tasks: int, folder: Path) -> beam.Pipeline:
+    @contextmanager
+    def pipeline(self, n_tasks: int, folder: Path) -> Iterator[beam.Pipeline]:
         import apache_beam as beam
 
-        return beam.Pipeline(runner=BEAM_NAMES[self.name], options=self.beam_options())
+        with (
+            _temporary_files_in(folder),
+            beam.Pipeline(runner=BEAM_NAMES[self.name], options=self.beam_options()) as pipeline,
+        ):
+            yield pipeline
 
     def for_numpy(self) -> Portable:
         return self
@@ -251,9 +275,51 @@ class Portable:
         workers = [f"{PARALLEL[self.name]}={self.workers}"] if self.workers and self.name in PARALLEL else []
         return PipelineOptions([f"--{option.removeprefix('--')}" for option in (*workers, *self.options)])
 
+    def _refuse_what_beam_refuses(self) -> None:
+        from apache_beam.options.pipeline_options import PortableOptions
+        from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
+        from apache_beam.runners.runner import create_runner
+        from apache_beam.transforms.environments import Environment
+
+        usage = io.StringIO()  # argparse prints, and exits
+        try:
+            with (
+                contextlib.redirect_stderr(usage),
+                tempfile.TemporaryDirectory() as folder,
+                _temporary_files_in(Path(folder)),
+            ):
+                options = self.beam_options()
+                options.get_all_options()
+                refused = []
+                if self.name != "dataflow":  # there Beam would ask Google, and make a bucket
+                    refused = PipelineOptionsValidator(options, create_runner(BEAM_NAMES[self.name])).validate()
+                    Environment.from_options(options.view_as(PortableOptions))
+        except (SystemExit, ValueError) as error:
+            refused = [usage.getvalue().strip().rpartition("error: ")[2] or str(error)]
+        if refused:
+            raise ConfigError(f"Beam refuses the --runner-option: {refused[0]}")
+
 
 def _workers(wanted: int, n_tasks: int) -> int:
     return min(n_tasks, wanted or len(os.sched_getaffinity(0)))
+
+
+@contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Beam leaves temporary files behind: they go with a folder that is removed."""
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
+def _connect(what: str, host: str, port: int) -> None:
+    """Raise AssayError where nothing listens there: Beam would wait for it for ever."""
+    try:
+        socket.create_connection((host, port), CONNECT).close()
+    except (OSError, OverflowError) as error:
+        raise AssayError(f"{what}: nothing answers there ({error})") from None
 
 
 def _distributed() -> Any:
@@ -265,6 +331,19 @@ def _distributed() -> Any:
     for name in ("distributed", "distributed.client", "tornado.application"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return distributed
+
+
+async def _look(distributed: Any, scheduler: str, folder: Path | None) -> dict[str, Any]:
+    """What the scheduler and its workers have. Asynchronous, since Dask's own timeouts do not bound all its waits."""
+    async with asyncio.timeout(2 * CONNECT):
+        client = distributed.Client(scheduler, asynchronous=True, timeout=CONNECT, set_as_default=False)
+        try:
+            await client
+            seen = {"scheduler": await client.run_on_scheduler(dask_cluster.seen, None)}
+            found = await client.run(dask_cluster.seen, folder, on_error="return")
+            return seen | {f"worker {address}": what for address, what in found.items()}
+        finally:
+            await client.close(CONNECT)
 
 
 def _done(futures: Sequence[Any]) -> bool:

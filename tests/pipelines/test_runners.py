@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.metadata
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -233,6 +235,41 @@ def test_a_scheduler_that_is_not_there_is_one_sentence(project, monkeypatch: pyt
     assert not (project.folder / "lake/news/.tmp").exists()
 
 
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    """A server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def port(server: socket.socket) -> int:
+    return server.getsockname()[1]
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "tls"])
+def test_what_is_no_scheduler_is_one_sentence(
+    scheme: str, silent: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runners, "CONNECT", 0.3)
+    unheard = []
+    monkeypatch.setattr(sys, "unraisablehook", unheard.append)
+    with pytest.raises(AssayError, match=f"no Dask scheduler answers at {scheme}://127.0.0.1:{port(silent)}: ."):
+        Dask(f"{scheme}://127.0.0.1:{port(silent)}").check(None)
+    gc.collect()
+    assert not unheard
+
+
+def test_ctrl_c_while_a_scheduler_is_looked_at_is_one_sentence(project, silent: socket.socket) -> None:
+    project.write("news", "a.jsonl", [project.prose(1)])
+    command = [ASSAY, "ingest", "news", "--runner", "dask", "--scheduler", f"tcp://127.0.0.1:{port(silent)}"]
+    run = subprocess.Popen(command, cwd=project.folder, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    with silent.accept()[0]:
+        os.killpg(run.pid, signal.SIGINT)
+        _, said = run.communicate()
+    assert (run.returncode, len(said.splitlines())) == (130, 1), said
+    assert not (project.folder / "lake/news/.tmp").exists()
+
+
 def test_without_dask_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ConfigError, match=r"pip install 'corpus-assay\[dask\]'"):
@@ -246,12 +283,32 @@ def test_without_dask_the_sentence_says_what_to_install(monkeypatch: pytest.Monk
         ({"name": "threads", "scheduler": "tcp://a:1"}, "--scheduler goes with --runner dask"),
         ({"name": "dask", "scheduler": "10.0.0.1"}, "--scheduler '10.0.0.1' is no address such as tcp://"),
         ({"name": "dask", "options": ["a=b"]}, "--runner-option goes with --runner flink, spark, dataflow"),
+        ({"name": "flink", "options": ["="]}, "--runner-option '=' is not KEY=VALUE"),
+        ({"name": "flink"}, "--runner flink needs --runner-option job_endpoint=HOST:PORT, or flink_submit_uber_jar"),
+        (
+            {"name": "flink", "options": ["job_endpoint=a:1", "parallelism=x"]},
+            "refuses .*: argument --parallelism: inv",
+        ),
+        ({"name": "spark", "options": ["job_endpoint=a:1", "environment_type=X"]}, "Unknown environment type: X"),
         ({"name": "dataflow", "options": ["project=p"]}, "--runner dataflow needs --runner-option region="),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(given: dict, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         runners.of(**given).check(None)
+
+
+def test_a_job_server_that_is_not_there_is_one_sentence_and_no_file_stays(
+    silent: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    runners.of("flink", options=[f"job_endpoint=127.0.0.1:{port(silent)}"]).check(None)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        endpoint = "{}:{}".format(*free.getsockname())
+        with pytest.raises(AssayError, match=f"job_endpoint={endpoint}: nothing answers there"):
+            runners.of("flink", options=[f"job_endpoint={endpoint}"]).check(None)
+    assert not list(tmp_path.iterdir())
 
 
 def test_options_of_beams_cluster_runners_are_those_that_beam_knows() -> None:
