@@ -48,7 +48,7 @@ def connect(lake: Lake, profiles: Mapping[str, str]) -> duckdb.DuckDBPyConnectio
         _fill(connection, lake, profiles)
     except duckdb.Error as error:
         raise LakeError(
-            f"a part cannot be read: {str(error).splitlines()[0]}; `assay reconcile --lake {lake.url}` names all such"
+            f"a part cannot be read: {str(error).splitlines()[0]}; `assay reconcile {lake.option}` names all such"
         ) from None
     return connection
 
@@ -56,7 +56,7 @@ def connect(lake: Lake, profiles: Mapping[str, str]) -> duckdb.DuckDBPyConnectio
 def overview(lake: Lake, profiles: Mapping[str, str]) -> dict[str, Any]:
     """What the lake holds, from manifests alone: per corpus documents of each outcome, tokens, and what is stale."""
     lake, corpora = lake.at_once(), []
-    command = f"assay tokenize --all --lake {lake.url}"
+    command = f"assay tokenize --all {lake.option}"
     for state in states(lake, profiles):
         room = lake.room(state.corpus)
         rows = (room.manifest("ledger") or {"totals": []})["totals"]
