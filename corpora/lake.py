@@ -18,7 +18,7 @@ from corpora.errors import ConfigError, DamagedError, LakeError
 from corpora.room import Room
 
 DUPLICATES, TOKENIZER, PINS = "duplicates", "tokenizer", "pins"  # rooms that are not corpora
-UNUSABLE = "*?[\\"  # in paths: DuckDB takes them for patterns and parameters, and would read other files
+UNUSABLE = "?\\"  # in paths: DuckDB can write no catalog there
 LOOKS = 100  # at what is in force, until two after each other see the same
 
 
@@ -30,7 +30,7 @@ class Lake:
         self.local = isinstance(self.fs, LocalFileSystem)
         self.url = self.root if self.local else self.fs.unstrip_protocol(self.root)
         if bad := [character for character in self.url if character in UNUSABLE]:
-            raise ConfigError(f"no lake can lie at {self.url}: a path with {bad[0]} in it is a pattern for DuckDB")
+            raise ConfigError(f"no lake can lie at {self.url}: DuckDB cannot write where a path has {bad[0]} in it")
         self.manifests: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}  # what `Room.in_force` read last
         self.seen: dict[str, dict[str, str]] | None = None  # what is in force, of a lake `at_once`
 

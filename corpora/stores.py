@@ -53,8 +53,10 @@ def check_bucket(url: str) -> None:
 
 def sentence(error: Exception) -> str | None:
     """What the client of a store has to say, such as that there are no credentials; None for any other error."""
-    raised_in = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)][-1:]
-    if not any(module.partition(".")[0] in CLIENTS for module in (type(error).__module__, *raised_in)):
+    modules = [type(error).__module__]
+    if isinstance(error, ValueError):  # plain ones are theirs where they raised them: of an endpoint that is none
+        modules += [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)][-1:]
+    if not any(module.partition(".")[0] in CLIENTS for module in modules):
         return None
     said = " ".join(str(error).split()) or type(error).__name__
     if type(error).__name__ == "NoCredentialsError":

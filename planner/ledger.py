@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -198,7 +199,8 @@ def paths_of(lake: Lake, kind: str) -> Iterator[str]:
 def parquet(lake: Lake, paths: Sequence[str]) -> str:
     """Parquet files of a lake as a table of DuckDB."""
     urls = [path if lake.local else lake.fs.unstrip_protocol(path) for path in paths]
-    return f"read_parquet([{', '.join(map(_literal, urls))}])"
+    named = [re.sub(r"[*?[]", r"[\g<0>]", url) for url in urls]  # DuckDB would take a name for a pattern
+    return f"read_parquet([{', '.join(map(_literal, named))}])"
 
 
 def _table(connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:

@@ -255,9 +255,9 @@ def test_a_relative_path_is_settled_at_once(tmp_path, monkeypatch):
     assert pickle.loads(pickle.dumps(found)).root == str(tmp_path / "lake")
 
 
-@pytest.mark.parametrize("character", "*?[\\")
-def test_a_path_that_duckdb_takes_for_a_pattern_is_refused(tmp_path, character):
-    with pytest.raises(ConfigError, match=r"no lake can lie at .* is a pattern for DuckDB"):
+@pytest.mark.parametrize("character", "?\\")
+def test_a_path_that_duckdb_cannot_write_to_is_refused(tmp_path, character):
+    with pytest.raises(ConfigError, match=r"no lake can lie at .* DuckDB cannot write where"):
         Lake(tmp_path / f"a{character}b" / "lake")
 
 
