@@ -488,10 +488,13 @@ def _say(sentence: str) -> None:
 
 def _lake(lake: str | None) -> Lake:
     """The lake to look at: the one named, else `lake`, else the sample's."""
+    from corpora import stores
     from corpora.lake import Lake
 
     found = [where for name in ([lake] if lake else ["lake", "lake-sample"]) if (where := Lake(name)).corpora()]
     if not found:
+        if lake:
+            stores.check_bucket(lake)
         where = lake or "lake/ or lake-sample/"
         raise AssayError(
             f"there is nothing in {where} yet: `assay tokenize CORPUS` puts a corpus there; `assay plan --supply FILE` "

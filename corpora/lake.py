@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,25 +15,33 @@ from typing import Any
 from fsspec.implementations.local import LocalFileSystem
 
 from corpora import stores
-from corpora.errors import DamagedError, LakeError
+from corpora.errors import ConfigError, DamagedError, LakeError
 from corpora.room import Room
 
 DUPLICATES, TOKENIZER, PINS = "duplicates", "tokenizer", "pins"  # rooms that are not corpora
+UNUSABLE = "?\\"  # in paths: DuckDB can write no catalog there
 LOOKS = 100  # at what is in force, until two after each other see the same
 
 
 class Lake:
-    """A lake at a path or URL. It need not be there yet."""
+    """A lake at a path or URL. It need not be there yet. Raises ConfigError where no lake can be."""
 
     def __init__(self, url: str | os.PathLike) -> None:
         self.fs, self.root = stores.open_url(os.fspath(url))
         self.local = isinstance(self.fs, LocalFileSystem)
         self.url = self.root if self.local else self.fs.unstrip_protocol(self.root)
+        if bad := [character for character in self.url if character in UNUSABLE]:
+            raise ConfigError(f"no lake can lie at {self.url}: DuckDB cannot write where a path has {bad[0]} in it")
         self.manifests: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}  # what `Room.in_force` read last
         self.seen: dict[str, dict[str, str]] | None = None  # what is in force, of a lake `at_once`
 
     def __reduce__(self):
         return Lake, (self.url,)
+
+    @property
+    def option(self) -> str:
+        """The option of the command line that names this lake, as a shell takes it."""
+        return f"--lake {shlex.quote(self.url)}"
 
     def at_once(self) -> Lake:
         """The lake as it is now, for one who reads several rooms: what is put in force later he does not see.
@@ -104,9 +113,9 @@ class Lake:
             return f"delete it, and say `assay ingest {room} --raw` where its raw files are"
         if room == PINS:
             return "launch its plan again, or delete it if that run is over"
-        more = f" --tokenizer {self.root}/{TOKENIZER}/tokenizer-*.json" if room == TOKENIZER else ""
+        more = f" --tokenizer {shlex.quote(self.root)}/{TOKENIZER}/tokenizer-*.json" if room == TOKENIZER else ""
         return (
-            f"delete {self.root}/{room}/current and run `assay tokenize --all{more} --lake {self.url}`, "
+            f"delete {self.root}/{room}/current and run `assay tokenize --all{more} {self.option}`, "
             "which makes it anew from what is whole"
         )
 

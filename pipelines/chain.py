@@ -21,7 +21,7 @@ from corpora.config import build
 from corpora.errors import AssayError, ConfigError
 from corpora.lake import DUPLICATES, TOKENIZER, Lake
 from corpora.room import Room
-from corpora.stores import open_url
+from corpora.stores import check_bucket, open_url
 from pipelines import deduplicate, ingest, parts, tokenize, tokenizer_in_force
 from pipelines.ingest import Ingested, RawInput
 from pipelines.quality import profile
@@ -67,6 +67,7 @@ def raw_of(corpus: Corpus, raw: Sequence[str], format_: str | None) -> Raw | Non
         inputs = [RawInput(root, os.path.relpath(f"{folder}/{rest}", root), entry) for folder, rest in prefixes]
         for pattern, found in zip(raw, inputs):
             if not found.files:
+                check_bucket(pattern)
                 raise ConfigError(f"--raw {pattern} matches no file")
         return Raw(tuple(inputs))
     entries = corpus.inputs if format_ is None else [replace(_input(corpus, format_), raw="**")]
@@ -122,6 +123,8 @@ def choose_lake(
         lake = lake or SAMPLE_LAKE
         say(f"No raw files in {RAW / corpus.name}: using the embedded sample, in its own lake {lake}/.")
     found = Lake(lake or LAKE)
+    if found.sample is None:
+        check_bucket(found.url)
     if found.sample not in (None, raw.sample):
         ours, theirs = ("the embedded sample", "real data") if raw.sample else ("real data", "the embedded sample")
         raise AssayError(
@@ -158,6 +161,7 @@ def run_ingest(lake: Lake, corpus: Corpus, raw: Raw, setup: Setup, *, compact: b
 
     `compact`: cut the files into tasks as if they all came today, or refuse where that would change a document.
     """
+    _check_apart(lake, raw.inputs)
     room = lake.room(corpus.name)
     with room.lock("ingest", setup.say):
         done = ingest.ingest(
@@ -193,7 +197,7 @@ def run_compact(lake: Lake, names: Sequence[str], setup: Setup) -> None:
         if there != read:
             raise AssayError(
                 f"{name} cannot be compacted: its raw files are not those it was read from, {min(there ^ read)} for "
-                f"one; `assay ingest {name} --lake {lake.url}` comes first"
+                f"one; `assay ingest {name} {lake.option}` comes first"
             )
         found[name] = wanted, raw
     for wanted, raw in found.values():
@@ -270,6 +274,27 @@ def _probe(lake: Lake, names: Sequence[str]) -> pa.Array:
 
 def _say_done(setup: Setup, what: str, tasks: int, done: int) -> None:
     setup.say(f"{what}: up to date." if not done else f"{what}: {done} of {tasks} tasks done.")
+
+
+def _check_apart(lake: Lake, inputs: Sequence[RawInput]) -> None:
+    """Raise ConfigError where the lake lies in a raw folder that is read whole, or a raw file lies in the lake."""
+    home = os.path.realpath(lake.root) if lake.local else lake.root
+
+    def real(url: str) -> str | None:
+        fs, path = open_url(url)
+        if type(fs) is not type(lake.fs):
+            return None
+        return os.path.realpath(path) if lake.local else os.path.normpath(path)
+
+    for entry in inputs:
+        if entry.pattern.endswith("**") and (folder := real(f"{entry.root}/{entry.pattern[:-2]}")):
+            below = os.path.relpath(home, folder)
+            if not any(name.startswith(".") and name != "." for name in below.split("/")):  # neither above nor hidden
+                raise ConfigError(f"the lake {lake.url} lies in the raw folder {folder}: name another --lake")
+        folders = {file.url.rpartition("/")[0]: file for file in entry.files}  # a link is asked once, not by each file
+        for folder, file in folders.items():
+            if f"{real(folder)}/".startswith(f"{home}/"):
+                raise ConfigError(f"the raw file {file.path} lies in the lake {lake.url}: name another --lake")
 
 
 def _absolute(root: str) -> str:

@@ -101,7 +101,7 @@ def ingest(
     if compact and manifest["row_digest"] != in_force["row_digest"]:
         raise AssayError(
             f"{corpus.name} cannot be compacted: its raw files or their reader have changed since it was read; "
-            f"`assay ingest {corpus.name} --lake {room.lake.url}` comes first"
+            f"`assay ingest {corpus.name} {room.lake.option}` comes first"
         )
     if manifest != in_force:
         room.publish(ingest=manifest)

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import fsspec
+from fsspec import AbstractFileSystem
 
 from corpora.catalog import Input
 from corpora.errors import ConfigError
@@ -30,7 +30,7 @@ class RawFile:
     path: str
     """Relative to the corpus root, with `/`."""
     url: str
-    """Where fsspec opens it."""
+    """Where `stores.open_url` finds it."""
     size: int
     """Bytes."""
     version: str
@@ -82,7 +82,7 @@ def find(root: str, pattern: str) -> list[RawFile]:
     return sorted(files.values())
 
 
-def _followed(fs: fsspec.AbstractFileSystem, path: str) -> dict[str, Any]:
+def _followed(fs: AbstractFileSystem, path: str) -> dict[str, Any]:
     """What a link of a local disk leads to."""
     try:
         info = fs.info(path)
@@ -129,5 +129,6 @@ def cut(files: Sequence[RawFile], entry: Input, part_bytes: int) -> Iterable[lis
 def _splittable(file: RawFile, entry: Input) -> bool:
     if not getattr(reader(entry.format), "SPLITTABLE", False):
         return False
-    with fsspec.open(file.url, "rb") as raw:
+    fs, path = open_url(file.url)
+    with fs.open(path, "rb") as raw:
         return compression(raw.read(4)) is None

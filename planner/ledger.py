@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def connect(lake: Lake, profiles: Mapping[str, str]) -> duckdb.DuckDBPyConnectio
         _fill(connection, lake, profiles)
     except duckdb.Error as error:
         raise LakeError(
-            f"a part cannot be read: {str(error).splitlines()[0]}; `assay reconcile --lake {lake.url}` names all such"
+            f"a part cannot be read: {str(error).splitlines()[0]}; `assay reconcile {lake.option}` names all such"
         ) from None
     return connection
 
@@ -56,7 +57,7 @@ def connect(lake: Lake, profiles: Mapping[str, str]) -> duckdb.DuckDBPyConnectio
 def overview(lake: Lake, profiles: Mapping[str, str]) -> dict[str, Any]:
     """What the lake holds, from manifests alone: per corpus documents of each outcome, tokens, and what is stale."""
     lake, corpora = lake.at_once(), []
-    command = f"assay tokenize --all --lake {lake.url}"
+    command = f"assay tokenize --all {lake.option}"
     for state in states(lake, profiles):
         room = lake.room(state.corpus)
         rows = (room.manifest("ledger") or {"totals": []})["totals"]
@@ -198,7 +199,8 @@ def paths_of(lake: Lake, kind: str) -> Iterator[str]:
 def parquet(lake: Lake, paths: Sequence[str]) -> str:
     """Parquet files of a lake as a table of DuckDB."""
     urls = [path if lake.local else lake.fs.unstrip_protocol(path) for path in paths]
-    return f"read_parquet([{', '.join(map(_literal, urls))}])"
+    named = [re.sub(r"[*?[]", r"[\g<0>]", url) for url in urls]  # DuckDB would take a name for a pattern
+    return f"read_parquet([{', '.join(map(_literal, named))}])"
 
 
 def _table(connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:

@@ -37,7 +37,7 @@ def of_lake(lake: Lake, profiles: Mapping[str, str]) -> Supply:
             f"{lake.url} holds the embedded sample ({', '.join(samples)}) beside real data; the two are never mixed: "
             f"`assay tokenize CORPUS --lake OTHER` puts real data into a lake of its own"
         )
-    fresh = f"`assay tokenize --all --lake {lake.url}`"
+    fresh = f"`assay tokenize --all {lake.option}`"
     tokenizers = sorted({row["tokenizer"] for row in rows if row["tokenizer"]})
     if len(tokenizers) > 1:
         raise AssayError(

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-import fsspec
 from fsspec.implementations.local import LocalFileOpener
 
+from corpora import stores
 from corpora.errors import AssayError
 from corpora.readers.decompress import BLOCK_BYTES, Damaged, decompressed
 
@@ -40,7 +40,7 @@ class Source:
     path: str
     """Path relative to the corpus root, with `/`."""
     url: str
-    """Where fsspec opens it."""
+    """Where `stores.open_url` finds it."""
     start: int = 0
     """First byte of the slice; only uncompressed files are sliced."""
     end: int | None = None
@@ -63,7 +63,8 @@ class Source:
 
         Raises ChangedError as soon as the file is not the one any more that was listed.
         """
-        with fsspec.open(self.url, "rb") as file:
+        fs, path = stores.open_url(self.url)
+        with fs.open(path, "rb") as file:
             file.seek(self.start)
             blocks = decompressed(self._raw(file)) if self.start == 0 else self._raw(file)
             try:

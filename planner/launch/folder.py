@@ -190,14 +190,14 @@ def _source(counted: Counted, lake: Lake) -> Source:
     if (found := sum(map(sum, groups))) != asked.available:
         raise AssayError(
             f"the parts of {asked.source} have {found:,} training tokens, and the plan counted {asked.available:,}: "
-            f"run `assay reconcile --lake {lake.url}`"
+            f"run `assay reconcile {lake.option}`"
         )
     parts = tuple(TokenPart(**asdict(part), groups=of) for part, of in zip(counted.parts, groups))
     return Source(asked.source, asked.group, asked.share, asked.tokens, asked.available, counted.manifest, parts)
 
 
 def _again(lake: Lake) -> str:
-    return f"run `assay tokenize --all --lake {lake.url}` and `assay plan` again"
+    return f"run `assay tokenize --all {lake.option}` and `assay plan` again"
 
 
 def _tokenizer(plan: Plan, lake: Lake) -> bytes:

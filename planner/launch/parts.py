@@ -44,7 +44,7 @@ def _open(room: Room, sha256: str) -> Iterator[pq.ParquetFile]:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise AssayError(
             f"the part {room.path('tokens', sha256)} is damaged or cannot be read ({reason}): run `assay reconcile "
-            f"--lake {room.lake.url}`"
+            f"{room.lake.option}`"
         ) from None
 
 

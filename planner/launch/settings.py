@@ -252,7 +252,7 @@ def verify(settings: Settings, listed: Sequence[Source]) -> None:
         total = sum(len(source.parts) for source in listed)
         raise AssayError(
             f"{len(missing):,} of {total:,} parts are missing or cut short, first {missing[0]}: run `assay reconcile "
-            f"--lake {lake.url}`, then `assay plan` and `assay launch` again, or set `lake` in pretrain.toml if it "
+            f"{lake.option}`, then `assay plan` and `assay launch` again, or set `lake` in pretrain.toml if it "
             "moved"
         )
 

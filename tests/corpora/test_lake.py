@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from corpora.config import digest
-from corpora.errors import LakeError
+from corpora.errors import ConfigError, LakeError
 from corpora.lake import DUPLICATES, TOKENIZER, Lake
 from corpora.room import Room
 
@@ -252,3 +253,15 @@ def test_a_relative_path_is_settled_at_once(tmp_path, monkeypatch):
     found = Lake("lake")
     monkeypatch.chdir("/")
     assert pickle.loads(pickle.dumps(found)).root == str(tmp_path / "lake")
+
+
+@pytest.mark.parametrize("character", "?\\")
+def test_a_path_that_duckdb_cannot_write_to_is_refused(tmp_path, character):
+    with pytest.raises(ConfigError, match=r"no lake can lie at .* DuckDB cannot write where"):
+        Lake(tmp_path / f"a{character}b" / "lake")
+
+
+def test_a_printed_command_names_the_lake_as_a_shell_takes_it(tmp_path):
+    lake = Lake(tmp_path / "a b&c#d")
+    assert shlex.split(lake.option) == ["--lake", lake.root]
+    assert f"--all {lake.option}`" in lake.remedy("web/current")

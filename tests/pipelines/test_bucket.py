@@ -18,8 +18,9 @@ import pytest
 from corpora import spool
 from corpora.errors import ConfigError
 from corpora.lake import DUPLICATES, Lake
+from corpora.readers.source import Source
 from pipelines import chain, parts
-from pipelines.raw import find
+from pipelines.raw import cut, find
 
 LOCAL = ("catalog.duckdb", ".catalog.lock")  # a cache that lakes on disks have
 
@@ -205,26 +206,38 @@ def test_the_commands(
 
 
 def test_a_store_that_cannot_be_had_is_one_sentence(
-    bucket: str, command: Callable, monkeypatch: pytest.MonkeyPatch
+    bucket: str, command: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+
     def says(*arguments: str) -> str:
         fsspec.get_filesystem_class("s3").clear_instance_cache()
         said = command(*arguments)
         assert (said.returncode != 0, said.stdout, said.stderr.count("\n")) == (True, "", 1), said.stderr
         return said.stderr
 
-    raw = f"{bucket}-not/*.jsonl"
+    raw = f"{bucket}/no/*.jsonl"
     assert says("ingest", "news", "--raw", raw) == f"assay: --raw {raw} matches no file\n"
-    assert "there is nothing in s3://none/lake yet" in says("status", "--lake", "s3://none/lake")
+    assert f"there is nothing in {bucket}/lake yet" in says("status", "--lake", f"{bucket}/lake")
+    missing = "assay: s3://none/l: the bucket none does not exist\n"
+    assert says("status", "--lake", "s3://none/l") == missing
+    assert says("tokenize", "news", "--sample", "--lake", "s3://none/l") == missing
+    assert says("ingest", "news", "--raw", "s3://none/l") == missing
+    assert says("status", "--lake", "s3://") == "assay: s3:// names no bucket\n"
     for package, url, extra in (("gcsfs", "gs://b/lake", "gs"), ("adlfs", "abfs://b/lake", "abfs")):
         monkeypatch.setitem(sys.modules, package, None)
         wanted = f"assay: {url} needs a package more: pip install 'corpus-assay[{extra}]'\n"
         assert says("status", "--lake", url) == wanted
-    assert "Protocol not known" in says("status", "--lake", "nix://b/lake")
+    for url in ("nix://b/lake", "https://b/lake", "hdfs://b/lake"):
+        wanted = f"assay: {url} is no store that can be used: name a folder, s3://, gs:// or abfs://\n"
+        assert says("status", "--lake", url) == wanted
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+    assert says("status", "--lake", f"{bucket}/lake") == "assay: Invalid endpoint: nonsense\n"
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     assert "Could not connect to the endpoint" in says("status", "--lake", f"{bucket}/lake")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    assert "Unable to locate credentials" in says("status", "--lake", f"{bucket}/lake")
+    wanted = "Unable to locate credentials; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    assert says("status", "--lake", f"{bucket}/lake") == f"assay: S3: {wanted}\n"
 
 
 # Raw files
@@ -256,6 +269,21 @@ def test_raw_files_in_a_bucket(bucket: str) -> None:
     assert find(f"{bucket}/news", "a.jsonl")[0].version != before[0].version
 
 
+def test_a_name_may_hold_any_character(bucket: str, tmp_path: Path) -> None:
+    fs, text = fsspec.filesystem("s3"), b'{"id": "a", "text": "b"}\n'
+    for name in ("a::b", "s3::c", "[d]", "e*", "f#g", "h?i", "j%20k", "l m"):
+        fs.pipe_file(f"{bucket}/{name}/{name}.jsonl", text)
+        (tmp_path / "raw" / name).mkdir(parents=True)
+        (tmp_path / "raw" / name / f"{name}.jsonl").write_bytes(text)
+        for root in (bucket, str(tmp_path / "raw")):
+            wanted = chain.catalog.load("news")
+            for pattern in (f"{root}/{name}/{name}.jsonl", f"{root}/{name}"):
+                [entry] = chain.raw_of(wanted, [pattern], None).inputs
+                [file] = entry.files
+                assert (file.path, Source(file.path, file.url).read(99)) == (f"{name}.jsonl", text)
+                assert len(list(cut([file], entry.input, 10))) == 3
+
+
 def test_several_patterns_of_one_bucket_and_of_two(bucket: str) -> None:
     fs = fsspec.filesystem("s3")
     for name in ("x/1/a.jsonl", "x/2/b.jsonl"):
@@ -270,3 +298,11 @@ def test_several_patterns_of_one_bucket_and_of_two(bucket: str) -> None:
         chain.raw_of(wanted, [f"{bucket}/x", "data"], None)
     with pytest.raises(ConfigError, match="different buckets"):
         chain.raw_of(wanted, [f"{bucket}/x", "s3://another/x"], None)
+
+
+def test_a_lake_in_a_raw_folder_of_the_same_bucket_is_refused(bucket: str) -> None:
+    fsspec.filesystem("s3").pipe_file(f"{bucket}/raw/a.jsonl", b"{}")
+    wanted = chain.catalog.load("news")
+    raw = chain.raw_of(wanted, [f"{bucket}/raw"], None)
+    with pytest.raises(ConfigError, match="lies in the raw folder"):
+        chain.run_ingest(Lake(f"{bucket}/raw/x/../lake"), wanted, raw, None)

@@ -320,3 +320,19 @@ def test_press_reads_its_own_files_and_the_exhibits_of_filings(project) -> None:
     totals = {name: project.lake.room(name).manifest("ingest")["totals"]["skipped"] for name in ("press", "filings")}
     assert totals == {"press": {"not selected": 1}, "filings": {"type EX-99*": 1}}
     assert holds(project)
+
+
+def test_a_lake_among_the_raw_files_is_refused(project, monkeypatch) -> None:
+    project.write("news", "a.jsonl", [project.prose(1)])
+    monkeypatch.chdir(project.folder)
+    Path("link").symlink_to("data/raw")
+    wanted = catalog.load("news")
+    for lake in ("data/raw/news/lake", "data/raw/news", "link/news/lake"):
+        for raw in ("data/raw/news", "link/news", "data/raw/../raw/news/**"):
+            with pytest.raises(ConfigError, match=r"the lake .*news.* lies in the raw folder .*: name another --lake"):
+                chain.run_ingest(Lake(lake), wanted, chain.raw_of(wanted, [raw], None), project.setup())
+    for lake, raw in (("data/raw/news", "data/raw/*/*.jsonl"), ("link", "data/raw/news/*.jsonl")):
+        with pytest.raises(ConfigError, match=r"a\.jsonl lies in the lake .*: name another --lake"):
+            chain.run_ingest(Lake(lake), wanted, chain.raw_of(wanted, [raw], None), project.setup())
+    for lake in ("data/raw/news/.lake", "data/raw/news-lake", "data/raw/news/lake"):
+        chain.run_ingest(Lake(lake), wanted, chain.raw_of(wanted, ["data/raw/news/*.jsonl"], None), project.setup())

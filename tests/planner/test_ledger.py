@@ -256,6 +256,9 @@ def test_quotes_in_names_and_texts_are_only_text(
     done = command("tokenize", "o'brien", "--raw", "raw", "--lake", where, "--tokenizer", tokenizer)
     assert (done.returncode, done.stderr.count("Traceback")) == (0, 0)
 
+    for sibling in ('it\'s a "lake" 1 {x}', 'it\'s a "lake" * {x}'):  # no name is a pattern that matches another lake
+        shutil.copytree(where, tmp_path / sibling)
+    where = tmp_path / sibling
     [row] = json.loads(command("sql", "FROM documents", "--lake", where, "--json").stdout)
     assert (row["corpus"], row["title"], row["source_file"], row["text"]) == ("o'brien", "'; --", "o'clock.jsonl", text)
     [row] = json.loads(command("sql", "FROM supply", "--lake", where, "--json").stdout)
