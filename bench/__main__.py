@@ -1,4 +1,4 @@
-"""Measure this machine: `python -m bench [chain|kernels|launch|peers|appends|scale] [--mb 100] [--runs 3]`."""
+"""Measure this machine: `python -m bench [chain|kernels|launch|peers|...] [--mb 100] [--runs 3]`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench import report, text
 from planner.report import terminal
 
 WHAT = ("chain", "kernels", "launch", "peers")
-LONG = ("appends", "scale")  # minutes: only where it is asked for
+LONG = ("appends", "scale", "requests")  # minutes: only where it is asked for
 WIDTH = 160  # columns where there is no terminal to ask
 
 
