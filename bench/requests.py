@@ -18,7 +18,7 @@ from bench.report import Table
 
 PARTS = (4, 12)  # of a megabyte of raw text each, on the disk
 KINDS = ("GET", "HEAD", "LIST", "PUT", "DELETE", "POST")
-REQUEST = re.compile(r'"(GET|HEAD|PUT|DELETE|POST) (\S+) HTTP')
+REQUEST = re.compile(r'"(?:\x1b\[\d+m)*(GET|HEAD|PUT|DELETE|POST) (\S+) HTTP')  # some in colour
 SERVE = """
 from moto.server import ThreadedMotoServer
 server = ThreadedMotoServer("127.0.0.1", 0)
