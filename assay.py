@@ -38,14 +38,19 @@ out = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, highlight=False)
 
 LakeOption = Annotated[
-    str | None, typer.Option("--lake", metavar="DIR", help="The lake; `lake`, or `lake-sample` for the sample.")
+    str | None,
+    typer.Option(
+        "--lake",
+        metavar="DIR",
+        help="The lake: a folder, or in a bucket, s3://BUCKET/lake. Default: `lake`, or `lake-sample` for the sample.",
+    ),
 ]
 RawOption = Annotated[
     list[str] | None,
     typer.Option(
         "--raw",
         metavar="GLOB",
-        help="Raw files: a glob, a folder or a file; may be repeated. Default: data/raw/CORPUS.",
+        help="Raw files: a glob, a folder or a file, or a bucket's; may be repeated. Default: data/raw/CORPUS.",
     ),
 ]
 FormatOption = Annotated[
