@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from corpora.garbage import Garbage
     from corpora.lake import Lake
     from pipelines.chain import Setup
-    from pipelines.runners import Runner
     from planner.schema import Supply
 
 app = typer.Typer(
@@ -117,9 +116,9 @@ def ingest(
     Example: assay ingest filings --raw 'edgar/2024/*.txt.gz'
     """
     from corpora import catalog
-    from pipelines import chain, runners
+    from pipelines import chain
 
-    with _setup(runners.of(runner, workers, scheduler, runner_option or []), max_quarantined, part_mb) as setup:
+    with _setup(runner, workers, scheduler, runner_option, max_quarantined, part_mb) as setup:
         wanted = catalog.load(corpus)
         where, files = chain.choose_lake(lake, wanted, chain.raw_of(wanted, raw or [], format_), setup.say)
         if files:
@@ -140,10 +139,10 @@ def deduplicate(
 
     Example: assay deduplicate --lake lake
     """
-    from pipelines import chain, runners
+    from pipelines import chain
 
     where = _lake(lake)
-    with _setup(runners.of(runner, workers, scheduler, runner_option or [])) as setup:
+    with _setup(runner, workers, scheduler, runner_option) as setup:
         manifest = chain.run_deduplicate(where, setup)
     found: dict[str, int] = dict.fromkeys(manifest["inputs"], 0)
     for part in manifest["parts"]:
@@ -178,12 +177,12 @@ def tokenize(
     Example: assay tokenize filings --raw 'edgar/**' --tokenizer gpt2.json
     """
     from corpora import catalog
-    from pipelines import chain, runners, tokenizer_in_force
+    from pipelines import chain, tokenizer_in_force
 
     if (corpus is None) is not all_ or ((all_ or sample) and (raw or format_)):
         raise ConfigError("name one corpus, or say --all; --raw and --format go with one corpus of your own")
     tokenizer_json = tokenizer_in_force.load(tokenizer) if tokenizer else None  # refused before hours of work
-    with _setup(runners.of(runner, workers, scheduler, runner_option or []), max_quarantined, part_mb) as setup:
+    with _setup(runner, workers, scheduler, runner_option, max_quarantined, part_mb) as setup:
         lake, names = chain.corpora_of(corpus, lake, sample)
         for name in names:
             wanted = catalog.load(name)
@@ -267,13 +266,13 @@ def compact(
 
     Example: assay compact news --lake lake
     """
-    from pipelines import chain, runners
+    from pipelines import chain
 
     where = _lake(lake)
     if corpus and corpus not in where.corpora():
         raise ConfigError(f"{where.url} holds no corpus {corpus!r}; there are {', '.join(where.corpora())}")
     names = [corpus] if corpus else where.corpora()
-    with _setup(runners.of(runner, workers, scheduler, runner_option or []), 1, part_mb) as setup:
+    with _setup(runner, workers, scheduler, runner_option, 1, part_mb) as setup:
         chain.run_compact(where, names, setup)
     _refresh(where)
     _show_corpora(where, names, as_json)
@@ -476,13 +475,22 @@ def main() -> None:
 
 
 @contextmanager
-def _setup(runner: Runner, max_quarantined: float = 0.01, part_mb: int = 64) -> Iterator[Setup]:
+def _setup(
+    runner: str,
+    workers: int,
+    scheduler: str | None,
+    runner_option: list[str] | None,
+    max_quarantined: float = 0.01,
+    part_mb: int = 64,
+) -> Iterator[Setup]:
     """The runner, the progress bars and the voice of a run."""
+    from pipelines import runners
     from pipelines.chain import Setup
     from planner.report.terminal import progress
 
+    runs_on = runners.of(runner, workers, scheduler, runner_option or ())
     with progress(err) as show:
-        yield Setup(runner, show, _say, max_quarantined, part_mb << 20)
+        yield Setup(runs_on, show, _say, max_quarantined, part_mb << 20)
 
 
 def _say(sentence: str) -> None:

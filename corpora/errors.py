@@ -7,6 +7,11 @@ class AssayError(Exception):
     exit_code = 1
 
 
+def reason(error: BaseException) -> str:
+    """What an error of other software says, on one line; its name where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class LakeError(AssayError):
     """Something about a lake that a person must see to, in one sentence."""
 

@@ -55,7 +55,7 @@ class Lake:
             seen = {name: current for name in self._rooms() if (current := self.room(name).current())}
             if seen == last:
                 found = Lake(self.url)
-                found.seen = seen
+                found.seen, found.manifests = seen, self.manifests  # which are named by their content
                 return found
             last = seen
         raise LakeError(f"{self.url} changes faster than it can be read: run the same command again")

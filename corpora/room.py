@@ -22,7 +22,7 @@ from corpora import lock, spool, stores
 from corpora import manifest as manifest_files
 from corpora import part as parts
 from corpora.config import digest
-from corpora.errors import DamagedError, LakeError
+from corpora.errors import DamagedError, LakeError, reason
 from corpora.part import Part, PartWriter
 
 if TYPE_CHECKING:
@@ -144,8 +144,7 @@ class Room:
             path = self.path(kind, sha256)
             with self.open(kind, sha256) as file:
                 if parts.sha256_of(file) == sha256:
-                    why = " ".join(str(error).split()) or type(error).__name__
-                    raise LakeError(f"the part {path} cannot be read: {why}") from None
+                    raise LakeError(f"the part {path} cannot be read: {reason(error)}") from None
             with contextlib.suppress(OSError):  # a lake that is only read
                 self.note_damaged(kind, sha256)
             raise DamagedError(f"the part {path} is damaged: the next `assay tokenize` makes it anew") from None

@@ -8,7 +8,7 @@ import traceback
 import fsspec
 from fsspec import AbstractFileSystem
 
-from corpora.errors import ConfigError
+from corpora.errors import ConfigError, reason
 
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "abfs": "abfs", "abfss": "abfs", "az": "abfs"}
 LOCAL = ("file", "local", "memory")  # memory: for tests
@@ -58,10 +58,9 @@ def sentence(error: Exception) -> str | None:
         modules += [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)][-1:]
     if not any(module.partition(".")[0] in CLIENTS for module in modules):
         return None
-    said = " ".join(str(error).split()) or type(error).__name__
     if type(error).__name__ == "NoCredentialsError":
-        return f"S3: {said}; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-    return said
+        return f"S3: {reason(error)}; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    return reason(error)
 
 
 def abort_uploads(fs: AbstractFileSystem, folder: str) -> None:

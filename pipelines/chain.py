@@ -123,9 +123,10 @@ def choose_lake(
         lake = lake or SAMPLE_LAKE
         say(f"No raw files in {RAW / corpus.name}: using the embedded sample, in its own lake {lake}/.")
     found = Lake(lake or LAKE)
-    if found.sample is None:
+    holds_sample = found.sample
+    if holds_sample is None:
         check_bucket(found.url)
-    if found.sample not in (None, raw.sample):
+    elif holds_sample != raw.sample:
         ours, theirs = ("the embedded sample", "real data") if raw.sample else ("real data", "the embedded sample")
         raise AssayError(
             f"{found.url} holds {theirs} and {corpus.name} is {ours}: the two are never mixed; name another --lake"

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from corpora.errors import AssayError
+from corpora.errors import AssayError, reason
 from corpora.part import DAMAGE
 from corpora.room import Room
 
@@ -41,10 +41,9 @@ def _open(room: Room, sha256: str) -> Iterator[pq.ParquetFile]:
         with room.open("tokens", sha256) as file:
             yield pq.ParquetFile(file, page_checksum_verification=True)
     except DAMAGE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise AssayError(
-            f"the part {room.path('tokens', sha256)} is damaged or cannot be read ({reason}): run `assay reconcile "
-            f"{room.lake.option}`"
+            f"the part {room.path('tokens', sha256)} is damaged or cannot be read ({reason(error)}): run "
+            f"`assay reconcile {room.lake.option}`"
         ) from None
 
 

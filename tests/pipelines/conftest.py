@@ -96,6 +96,10 @@ class Project:
         notes = re.compile(r"(.*/)?(receipts/.*|\.lock|lock/\d+|run\.json|quarantine\.tsv)")
         return {name: fs.cat_file(f"{root}/{name}") for name in names if not notes.fullmatch(name)}
 
+    def contents(self) -> dict[str, bytes]:
+        """`published` but for the catalog: a cache, with absolute paths."""
+        return {n: data for n, data in self.published().items() if n not in ("catalog.duckdb", ".catalog.lock")}
+
     prose = staticmethod(prose)
 
 

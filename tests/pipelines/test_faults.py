@@ -31,7 +31,6 @@ from pipelines.quality import profile
 from planner.reconcile import reconcile
 
 ALL = os.environ.get("ASSAY_TEST_FAULTS") == "all"  # every operation, in place of a sample of each kind
-CATALOG = ("catalog.duckdb", ".catalog.lock")  # a cache, with absolute paths
 AUDITED = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.link", "os.symlink")
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 FULL = 64  # bytes of a file that a full disk still takes
@@ -149,10 +148,6 @@ def faults(hook: Faults, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
     resource.setrlimit(resource.RLIMIT_FSIZE, limit)
 
 
-def contents(project) -> dict[str, bytes]:
-    return {name: data for name, data in project.published().items() if name not in CATALOG}
-
-
 def unsound(lake: Lake) -> list[str]:
     """What is wrong with what is in force; that a corpus is stale is not."""
     now = {name: found.fingerprint for name, found in profile.of_lake(lake).items()}
@@ -204,7 +199,7 @@ def test_every_operation_fails_in_turn(grown, faults: Faults, command: Callable,
     faults.watch(lake)
     assert run(grown, command).returncode == 0
     faults.rest()
-    seen, expected, failed = faults.seen, contents(grown), Counter()
+    seen, expected, failed = faults.seen, grown.contents(), Counter()
     for n in sampled(seen, 6 if full else 12):
         shutil.rmtree(lake)
         shutil.copytree(before, lake)
@@ -220,7 +215,7 @@ def test_every_operation_fails_in_turn(grown, faults: Faults, command: Callable,
         assert not unsound(grown.lake), at
         again = run(grown, command)
         assert again.returncode == 0, (at, again.stderr)
-        assert contents(grown) == expected, at
+        assert grown.contents() == expected, at
         assert not unsound(grown.lake), at
         left = [path for path in lake.rglob("*") if ".tmp" in path.parts or path.name.endswith((".new", ".wal"))]
         assert not left, at

@@ -16,7 +16,6 @@ import pytest
 KILLS = int(os.environ.get("ASSAY_TEST_KILLS", "20"))  # of threads and of processes; a run of processes takes long
 STAGES = ("ingest", "keys", "edges", "findings", "ledger")  # those of a chain; between them is publishing
 SEED = int(os.environ.get("ASSAY_TEST_SEED", "5"))
-CATALOG = ("catalog.duckdb", ".catalog.lock")  # a cache, with absolute paths
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +29,6 @@ def write(project, runner: str) -> None:
     for corpus, first, n in (("news", 0, 6), ("c4", 4, 4))[: 1 + (runner == "threads")]:
         for i in range(first, first + n):
             project.write(corpus, f"{i}.jsonl.gz", [project.prose(20 * i + j) for j in range(30)])
-
-
-def contents(project) -> dict[str, bytes]:
-    return {name: data for name, data in project.published().items() if name not in CATALOG}
 
 
 def spools(project) -> set[Path]:
@@ -64,7 +59,7 @@ def test_killed_at_any_moment_and_started_again(runs, new_project: Callable, run
         runs.start(whole, runner)
         assert runs.end() == 0
     lasts = time.monotonic() - began
-    expected = contents(whole)
+    expected = whole.contents()
     while kills < wanted:
         write(project := new_project(), runner)
         ended = False
@@ -85,7 +80,7 @@ def test_killed_at_any_moment_and_started_again(runs, new_project: Callable, run
                 assert code == -signal.SIGKILL
                 kills += 1
                 stages[stage_of(project, before)] += 1
-        assert contents(project) == expected
+        assert project.contents() == expected
     while not runs.all_gone():
         time.sleep(0.05)
     print(f"{kills} runs killed, {runner}: {dict(stages)}")
